@@ -1,0 +1,38 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check lint types bench golden publish clean
+
+demo: $(STAMP) ## simulate a scene, train, export, predict, validate; ends with out/demo/report.html
+	$(BIN)/zoo demo --out out/demo
+
+test: $(STAMP) ## all tests
+	$(BIN)/python -m pytest
+
+check: lint types test ## what CI runs
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+bench: $(STAMP) ## benchmarks, one after the other
+	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+publish: $(STAMP) ## train the published models on the sample scene
+	$(BIN)/python -m zoo.published
+
+golden: $(STAMP) ## write the help texts anew that the tests compare with
+	$(BIN)/python tests/golden/write.py
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,dev]"
+	touch $@
+
+clean:
+	rm -rf build dist out .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,214 @@
+"""Find granules, recognise what they are, and choose among them in time and orbit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Literal
+
+from zoo.errors import DataError, UsageError
+from zoo.plugins import host, make
+from zoo.types import Granule, PredictorSpec, ReferenceSpec, SensorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which granules to take.
+
+    Attributes
+    ----------
+    date : day, UTC
+    time : instant of that day, UTC; None takes all of the day
+    window : full width around `time`; None takes the one granule nearest to it
+    orbit : `A` or `D`; None takes both
+    """
+
+    date: date
+    time: time | None = None
+    window: timedelta | None = None
+    orbit: Literal["A", "D"] | None = None
+
+    def __str__(self) -> str:
+        parts = [self.date.isoformat()]
+        parts += [f"{self.time:%H:%M} UTC"] if self.time else []
+        parts += [f"window {self.window}"] if self.window else []
+        parts += [f"orbit {self.orbit}"] if self.orbit else []
+        return ", ".join(parts)
+
+    @property
+    def start(self) -> datetime:
+        """First instant of the period asked for."""
+        if self.time is None:
+            return datetime.combine(self.date, time(0), UTC)
+        return self._instant - (self.window or timedelta(0)) / 2
+
+    @property
+    def end(self) -> datetime:
+        """First instant after the period asked for."""
+        if self.time is None:
+            return self.start + timedelta(days=1)
+        return self._instant + (self.window or timedelta(0)) / 2
+
+    @property
+    def _instant(self) -> datetime:
+        return datetime.combine(self.date, self.time or time(12), UTC)
+
+
+def parse_date(text: str) -> date:
+    """Read `YYYY-MM-DD`."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        msg = f"--date {text!r} is no date; expected YYYY-MM-DD, for example 2019-09-25"
+        raise UsageError(msg) from error
+
+
+def parse_time(text: str) -> time:
+    """Read `HH:MM` or `HH:MM:SS`, UTC."""
+    try:
+        return time.fromisoformat(text)
+    except ValueError as error:
+        msg = f"--time {text!r} is no time of day; expected HH:MM in UTC, for example 10:30"
+        raise UsageError(msg) from error
+
+
+def parse_window(text: str) -> timedelta:
+    """Read a duration as `90m`, `3h` or `2d`."""
+    units = {"m": "minutes", "h": "hours", "d": "days"}
+    try:
+        width = timedelta(**{units[text[-1]]: float(text[:-1])})
+    except (KeyError, ValueError, IndexError) as error:
+        msg = f"--window {text!r} is no duration; expected a number with m, h or d, for example 3h"
+        raise UsageError(msg) from error
+    if width <= timedelta(0):
+        msg = f"--window {text!r} is not longer than nothing; give for example 3h"
+        raise UsageError(msg)
+    return width
+
+
+def files_under(places: Iterable[Path]) -> list[Path]:
+    """List every file under the given files and folders, sorted; a missing place is an error."""
+    found: list[Path] = []
+    for place in places:
+        if place.is_dir():
+            found += [path for path in place.rglob("*") if path.is_file()]
+        elif place.exists():
+            found.append(place)
+        else:
+            msg = f"{place} does not exist; give a file or a folder of downloaded granules"
+            raise DataError(msg)
+    return sorted(found)
+
+
+def claimed(files: Iterable[Path], patterns: Sequence[str]) -> list[Path]:
+    """Return the files whose name matches one of the patterns, ignoring case."""
+    lowered = [pattern.lower() for pattern in patterns]
+    return [path for path in files if any(fnmatch(path.name.lower(), pattern) for pattern in lowered)]
+
+
+def recognise(path: Path) -> SensorSpec | PredictorSpec | ReferenceSpec:
+    """Return the spec whose patterns claim this file's name.
+
+    Raises
+    ------
+    DataError
+        If no reader claims it; the message lists what is read.
+    """
+    known: list[str] = []
+    for kind in (SensorSpec, PredictorSpec, ReferenceSpec):
+        for spec in host().specs(kind).values():  # type: ignore[type-var]
+            if claimed([path], spec.patterns):
+                return spec
+            known.append(spec.name)
+    msg = f"{path.name} is not a product that is read here; readers: {', '.join(sorted(known))} (zoo plugins)"
+    raise DataError(msg)
+
+
+def granules_of(spec: SensorSpec | PredictorSpec, files: Iterable[Path]) -> list[Granule]:
+    """Return the granules of one spec among files; files of one granule are joined."""
+    reader = make(spec)
+    joined: dict[tuple[str, str], Granule] = {}
+    for path in claimed(files, spec.patterns):
+        granule: Granule = reader.granule(path)
+        key = granule.product, granule.id
+        paths = (*joined[key].paths, *granule.paths) if key in joined else granule.paths
+        joined[key] = Granule(
+            granule.product, granule.id, granule.start, granule.end, tuple(dict.fromkeys(paths)), granule.orbit
+        )
+    return sorted(joined.values(), key=lambda granule: (granule.start or datetime.min.replace(tzinfo=UTC), granule.id))
+
+
+def select_observations(granules: Sequence[Granule], wanted: Selection, what: str) -> list[Granule]:
+    """Choose the granules of a sensor that fall in the selection.
+
+    Without a time: every granule whose middle lies on the day. With a time and a window: those whose middle lies
+    in the window. With a time alone: the one nearest to it on that day.
+
+    Raises
+    ------
+    DataError
+        If none is left; the message says which periods there are.
+    """
+    dated = [g for g in granules if g.start and g.end and (wanted.orbit is None or g.orbit in (None, wanted.orbit))]
+    if wanted.time is not None and wanted.window is None:
+        day = Selection(wanted.date, orbit=wanted.orbit)
+        chosen = sorted(
+            (g for g in dated if day.start <= middle(g) < day.end), key=lambda g: abs(middle(g) - wanted.start)
+        )[:1]
+    else:
+        last = wanted.end if wanted.window is None else wanted.end + timedelta(microseconds=1)
+        chosen = [g for g in dated if wanted.start <= middle(g) < last]
+    if not chosen:
+        raise DataError(_nothing_chosen(granules, wanted, what))
+    return chosen
+
+
+def select_composites(granules: Sequence[Granule], wanted: date, what: str) -> list[Granule]:
+    """Choose the granules of a predictor product for a day: the period that contains it, static data always.
+
+    Where periods overlap, the one whose middle is nearest to the day; all granules (tiles, scenes) of that
+    period are returned. Scenes (a period of less than a day) are taken from the nearest day within 16 days.
+
+    Raises
+    ------
+    DataError
+        If no period contains the day.
+    """
+    static = [g for g in granules if g.start is None or g.end is None]
+    noon = datetime.combine(wanted, time(12), UTC)
+    reach = timedelta(days=16)
+    near = [
+        g
+        for g in granules
+        if g.start and g.end and (g.start <= noon < g.end or (g.end - g.start < timedelta(days=1) and abs(middle(g) - noon) <= reach))
+    ]
+    if near:
+        best = min(near, key=lambda g: (abs(middle(g) - noon), g.id))
+        day = middle(best).date()
+        return static + [g for g in near if middle(g).date() == day]
+    if static:
+        return static
+    raise DataError(_nothing_chosen(granules, Selection(wanted), what))
+
+
+def middle(granule: Granule) -> datetime:
+    """Return the middle of a granule's period."""
+    if granule.start is None or granule.end is None:
+        msg = f"{granule.id} has no date"
+        raise DataError(msg)
+    return granule.start + (granule.end - granule.start) / 2
+
+
+def _nothing_chosen(granules: Sequence[Granule], wanted: Selection, what: str) -> str:
+    dated = [g for g in granules if g.start]
+    if not dated:
+        return f"No granule of {what} in the data given; expected one for {wanted}"
+    orbits = "".join(sorted({g.orbit for g in dated if g.orbit}))
+    first, last = middle(dated[0]), middle(dated[-1])
+    return (
+        f"No granule of {what} for {wanted}; there are {len(dated)} from {first:%Y-%m-%d %H:%M} to "
+        f"{last:%Y-%m-%d %H:%M} UTC{f', orbits {orbits}' if orbits else ''}; choose with --date, --time, --window, --orbit"
+    )

@@ -1,0 +1,168 @@
+"""From granules on disk to what training and prediction need: a coarse field and a stack of predictors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import DataError
+from zoo.granules import Selection, files_under, granules_of, select_observations
+from zoo.plugins import host, make
+from zoo.types import Area, Granule, Quality, SensorSpec
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from odc.geo.geobox import GeoBox
+
+    from zoo.stack import Stack
+
+PREPARATION = 1
+"""Raised when the way a stack is made changes, so that stacks kept from before are made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user points at: files, a place, a day, and how to read.
+
+    Attributes
+    ----------
+    places : files and folders of granules
+    area : the place
+    selection : day, time, window and orbit
+    sensor : name of the sensor plugin
+    quality, variable : passed on to the sensor's reader
+    like, crs, resolution : the target grid; EASE-Grid 2.0 M01 without them
+    """
+
+    places: tuple[Path, ...]
+    area: Area
+    selection: Selection
+    sensor: str = "smap"
+    quality: Quality = "recommended"
+    variable: str | None = None
+    like: Path | None = None
+    crs: str | None = None
+    resolution: float | None = None
+    _files: list[Path] = field(default_factory=list, compare=False, repr=False)
+
+    @property
+    def files(self) -> list[Path]:
+        """All files under `places`, listed once."""
+        if not self._files:
+            self._files.extend(files_under(self.places))
+        return self._files
+
+    @property
+    def target(self) -> GeoBox:
+        """The fine grid."""
+        from zoo.grids import target_geobox
+
+        return target_geobox(self.area, like=self.like, crs=self.crs, resolution=self.resolution)
+
+
+def sample_request(sensor: str = "smap") -> Request:
+    """Return the request for the simulated sample scene, which is made on first use."""
+    from zoo.simulate import AREA, DATE, sample_scene
+
+    return Request((sample_scene(),), AREA, Selection(DATE), sensor)
+
+
+def sensor_granules(request: Request) -> list[Granule]:
+    """Return the sensor's granules that the request selects."""
+    spec = host().find(SensorSpec, request.sensor)
+    granules = granules_of(spec, request.files)
+    if not granules:
+        places = ", ".join(str(place) for place in request.places)
+        msg = f"No {spec.name} granule under {places}; expected file names like {', '.join(spec.patterns)}"
+        raise DataError(msg)
+    chosen = select_observations(granules, request.selection, f"sensor {spec.name!r}")
+    products = sorted({granule.product for granule in chosen})
+    if len(products) > 1:
+        msg = (
+            f"The data holds several products of sensor {spec.name!r} for {request.selection}: {', '.join(products)}; "
+            "point --data at the folder or files of one of them"
+        )
+        raise DataError(msg)
+    return chosen
+
+
+def open_coarse(request: Request) -> xr.DataArray:
+    """Read the coarse soil moisture that the request selects (dims y, x; m3 m-3; NaN where masked)."""
+    from zoo.testing import check_sensor_array
+
+    spec = host().find(SensorSpec, request.sensor)
+    paths = [path for granule in sensor_granules(request) for path in granule.paths]
+    array: xr.DataArray = make(spec).open(
+        paths, area=request.area, quality=request.quality, variable=request.variable
+    )
+    check_sensor_array(array)
+    return array
+
+
+def open_stack(request: Request, layers: Sequence[str]) -> Stack:
+    """Bring the predictor layers to the target grid; a stack made before from the same files is used again."""
+    from filelock import FileLock
+
+    from zoo.stack import Stack, build_stack
+
+    folder = cache_folder() / "stacks" / _stack_key(request, layers)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if folder.is_dir():
+            return Stack.from_folder(folder)
+        return build_stack(request.places, layers, request.target, request.selection.date, folder)
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be made again: SMZOO_CACHE_DIR or the platform's cache folder."""
+    from platformdirs import user_cache_path
+
+    named = os.environ.get("SMZOO_CACHE_DIR")
+    return Path(named) if named else user_cache_path("soil-moisture-zoo")
+
+
+def _stack_key(request: Request, layers: Sequence[str]) -> str:
+    """Hash what a stack is made from: files (name, size, time of change), layers, day and grid."""
+    files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in request.files]
+    box = request.target
+    facts: dict[str, Any] = {
+        "preparation": PREPARATION,
+        "files": files,
+        "layers": sorted(layers),
+        "date": request.selection.date.isoformat(),
+        "grid": [str(box.crs), list(box.affine)[:6], list(box.shape)],
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def open_coarse_file(path: Path, geobox: GeoBox) -> xr.DataArray:
+    """Read a coarse field around a grid: a sensor's granule, or any raster of soil moisture in m3 m-3."""
+    from zoo.granules import claimed
+
+    extent = geobox.geographic_extent.boundingbox
+    area = Area(extent.left, extent.bottom, extent.right, extent.top)
+    for spec in host().specs(SensorSpec).values():
+        if claimed([path], spec.patterns):
+            array: xr.DataArray = make(spec).open([path], area=area)
+            return array
+    return _open_raster(path)
+
+
+def _open_raster(path: Path) -> xr.DataArray:
+    import rioxarray
+    from rasterio.errors import RasterioError
+
+    from zoo.grids import as_array, geobox_of
+
+    try:
+        with rioxarray.open_rasterio(path, masked=True) as source:
+            array = source.isel(band=0, drop=True).load()
+    except (RasterioError, OSError) as error:
+        msg = f"{path} cannot be read as coarse soil moisture; expected a sensor's granule or a raster in m3 m-3"
+        raise DataError(msg) from error
+    return as_array(array.to_numpy(), geobox_of(array), "soil_moisture", {"units": "m3 m-3", "product": path.name})

@@ -1,0 +1,45 @@
+"""The standard names of predictors, their units, and the sets that models take by default."""
+
+from __future__ import annotations
+
+from zoo.types import LayerSpec
+
+LAYERS: dict[str, LayerSpec] = {
+    layer.name: layer
+    for layer in (
+        LayerSpec("blue", "1", "surface reflectance, blue (Landsat 8 OLI band 2)"),
+        LayerSpec("green", "1", "surface reflectance, green (OLI band 3)"),
+        LayerSpec("red", "1", "surface reflectance, red (OLI band 4)"),
+        LayerSpec("nir", "1", "surface reflectance, near infrared (OLI band 5)"),
+        LayerSpec("swir1", "1", "surface reflectance, short-wave infrared 1 (OLI band 6)"),
+        LayerSpec("swir2", "1", "surface reflectance, short-wave infrared 2 (OLI band 7)"),
+        LayerSpec("wetness", "1", "tasselled-cap wetness index"),
+        LayerSpec("dem", "m", "elevation"),
+        LayerSpec("slope", "degree", "slope of the ground (Horn)"),
+        LayerSpec("aspect_sin", "1", "sine of the direction that the ground faces: east 1, west -1"),
+        LayerSpec("aspect_cos", "1", "cosine of the direction that the ground faces: north 1, south -1"),
+        LayerSpec("lst", "K", "land surface temperature, day"),
+        LayerSpec("lst_night", "K", "land surface temperature, night"),
+        LayerSpec("ndvi", "1", "normalised difference vegetation index"),
+        LayerSpec("evi", "1", "enhanced vegetation index"),
+        LayerSpec("lai", "m2 m-2", "leaf area index"),
+        LayerSpec("fpar", "1", "fraction of absorbed photosynthetically active radiation"),
+        LayerSpec("alb", "1", "white-sky albedo, short wave"),
+        LayerSpec("alb_vis", "1", "white-sky albedo, visible"),
+        LayerSpec("alb_nir", "1", "white-sky albedo, near infrared"),
+        LayerSpec("et", "kg m-2", "evapotranspiration over the composite"),
+        LayerSpec("water", "1", "share of open water"),
+    )
+}
+"""Layers that the built-in readers deliver. `water` is a mask, not a predictor."""
+
+PAPER = (
+    "blue", "green", "red", "nir", "swir1", "swir2", "wetness",
+    "dem", "lst", "ndvi", "evi", "lai", "alb_vis", "alb_nir",
+)  # fmt: skip
+"""The 14 predictors of Cai et al. 2022, section 2.3.1; the default."""
+
+PAPER_EQ1 = (
+    "red", "green", "blue", "nir", "swir1", "swir2", "lst", "ndvi", "evi", "lai", "alb", "dem", "wetness",
+)  # fmt: skip
+"""The 13 predictors of Cai et al. 2022, equation 1."""

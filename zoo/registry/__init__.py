@@ -1,0 +1,1 @@
+"""Models: immutable versions, aliases, layers of registry files, and the artefacts beside them."""
