@@ -24,7 +24,11 @@ bench: $(STAMP) ## benchmarks, one after the other
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
 publish: $(STAMP) ## train the published models on the sample scene
-	$(BIN)/python -m zoo.published
+	rm -rf zoo/published/registry.json zoo/published/smd-dbn zoo/published/smd-rf
+	SMZOO_PUBLISH=1 $(BIN)/zoo train dbn --registry zoo/published/registry.json
+	SMZOO_PUBLISH=1 $(BIN)/zoo train rf --registry zoo/published/registry.json
+	SMZOO_PUBLISH=1 $(BIN)/zoo export onnx --model smd-dbn@v1 --registry zoo/published/registry.json
+	SMZOO_PUBLISH=1 $(BIN)/zoo export onnx --model smd-rf@v1 --registry zoo/published/registry.json
 
 golden: $(STAMP) ## write the help texts anew that the tests compare with
 	$(BIN)/python tests/golden/write.py

@@ -6,23 +6,22 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, FiniteFloat, JsonValue, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from zoo.errors import DataError, IntegrityError, UsageError
 from zoo.registry.files import sync_folder
-from zoo.registry.schema import Feature, Plain, Strict, Target
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["FORMAT", "PHYSICAL_RANGE", "Feature", "Header", "Target", "TrainedModel", "probe_rows", "write_bytes"]
+__all__ = ["FORMAT", "PHYSICAL_RANGE", "Feature", "Header", "TrainedModel", "probe_rows", "write_bytes"]
 
 FORMAT = 1
 """The format of the file that this program writes, and the only one that it reads."""
@@ -34,7 +33,17 @@ saturated Sphagnum peat is 95 to nearly 100 % water by volume (Boelter 1964, Soi
 _STATE = "state/"
 
 
-class Header(Strict):
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A predictor of a model: its standard name, its units, and the range seen in training."""
+
+    name: str
+    units: str
+    min: FiniteFloat
+    max: FiniteFloat
+
+
+class Header(BaseModel):
     """What a model says about itself, in `model.safetensors` and in `model.onnx` alike.
 
     Attributes
@@ -47,16 +56,22 @@ class Header(Strict):
     format : of the file
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
     downscaler: str
-    params: Plain
+    params: dict[str, JsonValue]
     features: tuple[Feature, ...]
-    target: Target
+    target: dict[str, JsonValue]
     clip: tuple[FiniteFloat, FiniteFloat] = PHYSICAL_RANGE
     format: int = FORMAT
 
     def text(self) -> str:
-        """Return the header as JSON, the same text for the same content."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, allow_nan=False)
+        """Return the header as JSON, the same text for the same content; UsageError if a number in it is not finite."""
+        try:
+            return json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=False, allow_nan=False)
+        except ValueError as error:
+            msg = f"The model cannot be stored: its parameters hold NaN or infinity: {self.params}; give finite numbers"
+            raise UsageError(msg) from error
 
     @classmethod
     def parse(cls, text: str | None, source: str) -> Header:
@@ -79,9 +94,7 @@ class Header(Strict):
         try:
             return cls.model_validate_json(text or "")
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            msg = f"{source} has a damaged header: {place}: {first['msg']}; train or export anew"
+            msg = f"{source} has a damaged header: {_first(error)}; train or export anew"
             raise IntegrityError(msg) from error
 
 
@@ -94,7 +107,7 @@ class TrainedModel:
     downscaler : name of the downscaler
     params : its hyperparameters, values that JSON knows
     features : predictors in the order of the columns
-    target : what the model returns
+    target : what the model returns: `name`, `units`, `sensor`, `product`, `depth`
     state : what the estimator's `state()` gave
     test_X : (m, k) float32, predictors to judge exports by; see `probe_rows`
     test_y : (m,) float64, the estimator's own answers to `test_X`, not clipped, m3 m-3
@@ -104,7 +117,7 @@ class TrainedModel:
     downscaler: str
     params: Mapping[str, Any]
     features: tuple[Feature, ...]
-    target: Target
+    target: Mapping[str, Any]
     state: Mapping[str, npt.NDArray[Any]]
     test_X: npt.NDArray[np.float32]
     test_y: npt.NDArray[np.float64]
@@ -120,17 +133,17 @@ class TrainedModel:
             If a parameter is nothing that JSON knows.
         """
         try:
-            return Header(
-                downscaler=self.downscaler,
-                params=dict(self.params),
-                features=self.features,
-                target=self.target,
-                clip=self.clip,
+            return Header.model_validate(
+                {
+                    "downscaler": self.downscaler,
+                    "params": _plain(self.params),
+                    "features": [asdict(feature) for feature in self.features],
+                    "target": _plain(self.target),
+                    "clip": self.clip,
+                }
             )
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            msg = f"{self.downscaler} cannot be stored: {place}: {first['msg']}; give parameters as numbers or text"
+            msg = f"The model cannot be stored: {_first(error)}; expected finite numbers, text, lists and mappings"
             raise UsageError(msg) from error
 
     def save(self, path: Path) -> None:
@@ -193,7 +206,9 @@ def probe_rows(X: npt.NDArray[Any], *, rows: int = 1024, seed: int = 0) -> npt.N
     seen = np.asarray(X, np.float32)
     kept = seen[np.sort(rng.choice(len(seen), min(rows // 2, len(seen)), replace=False))]
     # interpolation in float64 could leave the float32 range by rounding
-    drawn = np.clip(rng.uniform(seen.min(axis=0), seen.max(axis=0), (rows // 2, seen.shape[1])), seen.min(0), seen.max(0))
+    drawn = np.clip(
+        rng.uniform(seen.min(axis=0), seen.max(axis=0), (rows // 2, seen.shape[1])), seen.min(0), seen.max(0)
+    )
     return np.concatenate([kept, drawn.astype(np.float32)])
 
 
@@ -207,7 +222,9 @@ def write_bytes(path: Path, content: bytes) -> None:
     """
     temporary: Path | None = None
     try:
-        with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent, delete=False) as stream:
+        with tempfile.NamedTemporaryFile(
+            prefix=f".{path.name}.", suffix=".tmp", dir=path.parent, delete=False
+        ) as stream:
             temporary = Path(stream.name)
             stream.write(content)
             stream.flush()
@@ -237,11 +254,25 @@ def _read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], str | None]:
         raise DataError(msg) from error
 
 
+def _plain(value: Any) -> Any:
+    """Turn mappings, sequences and numpy scalars into what JSON knows; anything else stays."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _first(error: ValidationError) -> str:
+    found = error.errors()[0]
+    return f"{'.'.join(str(part) for part in found['loc'])}: {found['msg']}"
+
+
 def _check_test_vectors(arrays: Mapping[str, npt.NDArray[Any]], features: int, source: str) -> None:
     X, y = arrays.get("test/X"), arrays.get("test/y")
     if X is None or y is None or X.ndim != 2 or X.shape[1] != features or y.shape != X.shape[:1] or not len(X):
         got = "none" if X is None or y is None else f"X {X.shape} and y {y.shape}"
-        msg = f"{source} has test vectors that do not fit: {got}, expected X (m, {features}) and y (m,), m > 0; train anew"
+        msg = f"{source} has test vectors that do not fit: {got}, expected X (m, {features}) and y (m,); train anew"
         raise IntegrityError(msg)
     if not (np.isfinite(X).all() and np.isfinite(y).all()):
         msg = f"{source} has test vectors with NaN or infinity; train anew on rows without them"

@@ -117,13 +117,17 @@ def recognise(path: Path) -> SensorSpec | PredictorSpec | ReferenceSpec:
     DataError
         If no reader claims it; the message lists what is read.
     """
-    known: list[str] = []
-    for kind in (SensorSpec, PredictorSpec, ReferenceSpec):
-        for spec in host().specs(kind).values():  # type: ignore[type-var]
-            if claimed([path], spec.patterns):
-                return spec
-            known.append(spec.name)
-    msg = f"{path.name} is not a product that is read here; readers: {', '.join(sorted(known))} (zoo plugins)"
+    plugins = host()
+    specs: list[SensorSpec | PredictorSpec | ReferenceSpec] = [
+        *plugins.specs(SensorSpec).values(),
+        *plugins.specs(PredictorSpec).values(),
+        *plugins.specs(ReferenceSpec).values(),
+    ]
+    for spec in specs:
+        if claimed([path], spec.patterns):
+            return spec
+    readers = ", ".join(sorted(spec.name for spec in specs))
+    msg = f"{path.name} is not a product that is read here; readers: {readers} (zoo plugins)"
     raise DataError(msg)
 
 
@@ -136,7 +140,12 @@ def granules_of(spec: SensorSpec | PredictorSpec, files: Iterable[Path]) -> list
         key = granule.product, granule.id
         paths = (*joined[key].paths, *granule.paths) if key in joined else granule.paths
         joined[key] = Granule(
-            granule.product, granule.id, granule.start, granule.end, tuple(dict.fromkeys(paths)), granule.orbit
+            granule.product,
+            granule.id,
+            granule.start,
+            granule.end,
+            tuple(dict.fromkeys(paths)),
+            granule.orbit,
         )
     return sorted(joined.values(), key=lambda granule: (granule.start or datetime.min.replace(tzinfo=UTC), granule.id))
 
@@ -156,7 +165,8 @@ def select_observations(granules: Sequence[Granule], wanted: Selection, what: st
     if wanted.time is not None and wanted.window is None:
         day = Selection(wanted.date, orbit=wanted.orbit)
         chosen = sorted(
-            (g for g in dated if day.start <= middle(g) < day.end), key=lambda g: abs(middle(g) - wanted.start)
+            (g for g in dated if day.start <= middle(g) < day.end),
+            key=lambda g: abs(middle(g) - wanted.start),
         )[:1]
     else:
         last = wanted.end if wanted.window is None else wanted.end + timedelta(microseconds=1)
@@ -183,7 +193,9 @@ def select_composites(granules: Sequence[Granule], wanted: date, what: str) -> l
     near = [
         g
         for g in granules
-        if g.start and g.end and (g.start <= noon < g.end or (g.end - g.start < timedelta(days=1) and abs(middle(g) - noon) <= reach))
+        if g.start
+        and g.end
+        and (g.start <= noon < g.end or (g.end - g.start < timedelta(days=1) and abs(middle(g) - noon) <= reach))
     ]
     if near:
         best = min(near, key=lambda g: (abs(middle(g) - noon), g.id))
@@ -206,9 +218,10 @@ def _nothing_chosen(granules: Sequence[Granule], wanted: Selection, what: str) -
     dated = [g for g in granules if g.start]
     if not dated:
         return f"No granule of {what} in the data given; expected one for {wanted}"
-    orbits = "".join(sorted({g.orbit for g in dated if g.orbit}))
+    seen = "".join(sorted({g.orbit for g in dated if g.orbit}))
+    orbits = f", orbits {seen}" if seen else ""
     first, last = middle(dated[0]), middle(dated[-1])
     return (
         f"No granule of {what} for {wanted}; there are {len(dated)} from {first:%Y-%m-%d %H:%M} to "
-        f"{last:%Y-%m-%d %H:%M} UTC{f', orbits {orbits}' if orbits else ''}; choose with --date, --time, --window, --orbit"
+        f"{last:%Y-%m-%d %H:%M} UTC{orbits}; choose with --date, --time, --window, --orbit"
     )

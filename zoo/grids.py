@@ -231,7 +231,8 @@ def as_array(
     time : aware; becomes the scalar coordinate `time`, UTC
     """
     array = wrap_xr(np.asarray(values, dtype=np.float32), geobox, always_yx=True, nodata=None)
-    array = array.rename(name).assign_attrs(attrs)
+    array.attrs = dict(attrs)
+    array = array.rename(name)
     return array if time is None else array.assign_coords(time=utc64(time))
 
 

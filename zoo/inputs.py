@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.cache import cache_folder
 from zoo.errors import DataError
-from zoo.granules import Selection, files_under, granules_of, select_observations
+from zoo.granules import Selection, claimed, files_under, granules_of, select_observations
 from zoo.plugins import host, make
 from zoo.types import Area, Granule, Quality, SensorSpec
 
@@ -67,9 +67,10 @@ class Request:
 
 def sample_request(sensor: str = "smap") -> Request:
     """Return the request for the simulated sample scene, which is made on first use."""
-    from zoo.simulate import AREA, DATE, sample_scene
+    from zoo.simulate import Scene, sample_scene
 
-    return Request((sample_scene(),), AREA, Selection(DATE), sensor)
+    scene = Scene.open(sample_scene())
+    return Request((scene.folder,), scene.area, Selection(scene.date), sensor)
 
 
 def sensor_granules(request: Request) -> list[Granule]:
@@ -80,15 +81,14 @@ def sensor_granules(request: Request) -> list[Granule]:
         places = ", ".join(str(place) for place in request.places)
         msg = f"No {spec.name} granule under {places}; expected file names like {', '.join(spec.patterns)}"
         raise DataError(msg)
-    chosen = select_observations(granules, request.selection, f"sensor {spec.name!r}")
-    products = sorted({granule.product for granule in chosen})
+    products = sorted({granule.product for granule in granules})
     if len(products) > 1:
         msg = (
-            f"The data holds several products of sensor {spec.name!r} for {request.selection}: {', '.join(products)}; "
+            f"The data holds several products of sensor {spec.name!r}: {', '.join(products)}; "
             "point --data at the folder or files of one of them"
         )
         raise DataError(msg)
-    return chosen
+    return select_observations(granules, request.selection, f"sensor {spec.name!r}")
 
 
 def open_coarse(request: Request) -> xr.DataArray:
@@ -97,9 +97,7 @@ def open_coarse(request: Request) -> xr.DataArray:
 
     spec = host().find(SensorSpec, request.sensor)
     paths = [path for granule in sensor_granules(request) for path in granule.paths]
-    array: xr.DataArray = make(spec).open(
-        paths, area=request.area, quality=request.quality, variable=request.variable
-    )
+    array: xr.DataArray = make(spec).open(paths, area=request.area, quality=request.quality, variable=request.variable)
     check_sensor_array(array)
     return array
 
@@ -118,14 +116,6 @@ def open_stack(request: Request, layers: Sequence[str]) -> Stack:
         return build_stack(request.places, layers, request.target, request.selection.date, folder)
 
 
-def cache_folder() -> Path:
-    """Return the folder for what can be made again: SMZOO_CACHE_DIR or the platform's cache folder."""
-    from platformdirs import user_cache_path
-
-    named = os.environ.get("SMZOO_CACHE_DIR")
-    return Path(named) if named else user_cache_path("soil-moisture-zoo")
-
-
 def _stack_key(request: Request, layers: Sequence[str]) -> str:
     """Hash what a stack is made from: files (name, size, time of change), layers, day and grid."""
     files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in request.files]
@@ -142,27 +132,16 @@ def _stack_key(request: Request, layers: Sequence[str]) -> str:
 
 def open_coarse_file(path: Path, geobox: GeoBox) -> xr.DataArray:
     """Read a coarse field around a grid: a sensor's granule, or any raster of soil moisture in m3 m-3."""
-    from zoo.granules import claimed
+    from zoo.grids import geographic_bounds
+    from zoo.maps import read_map
 
-    extent = geobox.geographic_extent.boundingbox
-    area = Area(extent.left, extent.bottom, extent.right, extent.top)
-    for spec in host().specs(SensorSpec).values():
-        if claimed([path], spec.patterns):
-            array: xr.DataArray = make(spec).open([path], area=area)
-            return array
-    return _open_raster(path)
+    spec = sensor_of(path)
+    if spec is None:
+        return read_map(path)
+    array: xr.DataArray = make(spec).open([path], area=Area(*geographic_bounds(geobox)))
+    return array
 
 
-def _open_raster(path: Path) -> xr.DataArray:
-    import rioxarray
-    from rasterio.errors import RasterioError
-
-    from zoo.grids import as_array, geobox_of
-
-    try:
-        with rioxarray.open_rasterio(path, masked=True) as source:
-            array = source.isel(band=0, drop=True).load()
-    except (RasterioError, OSError) as error:
-        msg = f"{path} cannot be read as coarse soil moisture; expected a sensor's granule or a raster in m3 m-3"
-        raise DataError(msg) from error
-    return as_array(array.to_numpy(), geobox_of(array), "soil_moisture", {"units": "m3 m-3", "product": path.name})
+def sensor_of(path: Path) -> SensorSpec | None:
+    """Return the sensor that claims a file's name, if one does."""
+    return next((spec for spec in host().specs(SensorSpec).values() if claimed([path], spec.patterns)), None)

@@ -1,7 +1,7 @@
 """95 % intervals: analytic ones of independent rows, and two that resample.
 
-Sources: Fisher 1921, Metron 1, 3 (z); Efron 1987, JASA 82, 171 (BCa); Kott 2001, J. Off. Stat. 17, 521 (delete a
-group); Gruber et al. 2020, Remote Sens. Environ. 244, 111806 (which interval for which validation metric).
+Sources: Fisher 1921, Metron 1, 3 (z); Efron 1987, JASA 82, 171 (BCa); Kott 2001, J. Off. Stat. 17, 521 (leaving
+groups out); Gruber et al. 2020, Remote Sens. Environ. 244, 111806 (which interval for which validation metric).
 """
 
 from __future__ import annotations

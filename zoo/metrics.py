@@ -1,8 +1,8 @@
 """Scores of predicted against observed soil moisture, with 95 % intervals.
 
-Independent rows: r (Fisher z), r2_pearson (its square), ubrmse (chi-square, normal errors) and bias (Student t)
-have analytic intervals, the rest BCa bootstrap intervals. Rows in groups (stations over time, blocks of pixels)
-are not independent: there every interval resamples whole groups. The error is predicted minus observed.
+Independent rows: r (Fisher z), r2_pearson (its square), ubrmse (chi-square, normal errors) and bias (Student
+t) have analytic intervals, the rest BCa bootstrap intervals. Rows in groups (stations over time, blocks of
+pixels) are not independent: there every interval resamples whole groups. Errors are predicted - observed.
 
 Source of the definitions: Entekhabi et al. 2010, J. Hydrometeorol. 11, 832, and for r2 and mre as each says.
 """
@@ -57,7 +57,7 @@ def pearson_r(observed: npt.ArrayLike, predicted: npt.ArrayLike) -> float | None
 
 
 def r2(observed: npt.ArrayLike, predicted: npt.ArrayLike) -> float | None:
-    """Coefficient of determination, 1 - SSE/SST with SST about the observed mean; None if n < 3 or SST is 0."""
+    """Coefficient of determination, 1 - SSE/SST, SST about the observed mean; None if n < 3 or SST is 0."""
     return _point("r2", observed, predicted)
 
 
@@ -170,7 +170,7 @@ class _Sample:
 
     @classmethod
     def of(cls, o: Array, p: Array, labels: npt.NDArray[np.intp] | None, rng: np.random.Generator) -> _Sample:
-        """Pool rows into units and draw resamples; to pool independent rows at random keeps the law of sums."""
+        """Pool rows into units and draw resamples; pooled at random, rows stay independent."""
         units = rng.permutation(o.size) % LARGEST_SAMPLE if labels is None else labels
         sums = _by_unit(_sums(o, p), units)
         size = len(sums)
@@ -186,11 +186,7 @@ class _Sample:
         left_out = _from_sums(name, self.sums.sum(axis=0) - self.sums)
         if self.weights is not None:
             return intervals.bca(value, _from_sums(name, self.weights @ self.sums), left_out)
-        return (
-            None
-            if self.independent
-            else intervals.jackknife_t(value, left_out, *_RANGES.get(name, (0.0, math.inf)))
-        )
+        return None if self.independent else intervals.jackknife_t(value, left_out, *_RANGES.get(name, (0.0, math.inf)))
 
     def _analytic(self, name: str, value: float, n: int) -> Interval:
         total = self.sums.sum(axis=0, keepdims=True)
@@ -213,9 +209,7 @@ def _pairs(
     p = np.asarray(predicted, dtype=np.float64).ravel()
     labels = None if groups is None else np.asarray(groups).ravel()
     if o.size != p.size or (labels is not None and labels.size != o.size):
-        sizes = f"{o.size} observed, {p.size} predicted" + (
-            "" if labels is None else f", {labels.size} groups"
-        )
+        sizes = f"{o.size} observed, {p.size} predicted" + ("" if labels is None else f", {labels.size} groups")
         msg = f"Scores need arrays of one length; got {sizes}"
         raise DataError(msg)
     kept = np.isfinite(o) & np.isfinite(p)

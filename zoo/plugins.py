@@ -156,7 +156,9 @@ def load(reference: str, requires: Sequence[str] = (), *, what: str = "This plug
 def make(spec: SensorSpec | PredictorSpec | ReferenceSpec | ExporterSpec) -> Any:
     """Make the reader or exporter behind a spec."""
     reference = spec.exporter if isinstance(spec, ExporterSpec) else spec.reader
-    factory: Callable[[], Any] = load(reference, spec.requires, what=f"{_noun(type(spec))} {spec.name!r}", extra="train")
+    factory: Callable[[], Any] = load(
+        reference, spec.requires, what=f"{_noun(type(spec))} {spec.name!r}", extra="train"
+    )
     return factory()
 
 

@@ -18,6 +18,7 @@ from zoo.progress import task
 if TYPE_CHECKING:
     import xarray as xr
 
+    from zoo.correction import Mode
     from zoo.registry import Registry, Resolved
     from zoo.runtime import Session
     from zoo.stack import Stack
@@ -73,7 +74,8 @@ def predict_map(
     path: Path,
     *,
     coarse: xr.DataArray | None = None,
-    correct: str = "exact",
+    correct: Mode = "exact",
+    allow_extra: bool = False,
     tags: Mapping[str, str] | None = None,
 ) -> Prediction:
     """Predict soil moisture on the grid of a stack and write it.
@@ -85,6 +87,7 @@ def predict_map(
     path : .tif (COG) or .nc
     coarse : coarse field whose cell means the map is made to keep
     correct : how, `none`, `smooth` or `exact`
+    allow_extra : whether layers that the model does not know are passed over
     tags : further metadata for the file
 
     Raises
@@ -94,21 +97,21 @@ def predict_map(
     """
     from zoo.writers import open_writer
 
-    names = session.features_in(stack.names)
+    names = session.features_in(stack.names, allow_extra=allow_extra)
     done = Prediction(path, str(version.ref), session.provider)
     about = {**provenance(version, stack), **(tags or {})}
     corrected = coarse is not None and correct != "none"
     if corrected:
         about["correction"] = correct
-    with open_writer(path, stack.geobox, tags=about) as writer:
+    with open_writer(path, stack.geobox, tags=about, depth=version.record.target.depth) as writer:
         if corrected:
             assert coarse is not None
-            whole = np.full(stack.geobox.shape, np.nan, np.float32)
+            whole = np.full(stack.geobox.shape.yx, np.nan, np.float32)
             for window, values in predicted_windows(session, stack, names, done):
                 whole[window] = values
             fine, done.correction = _corrected(whole, stack, coarse, correct, session.clip)
             done.predicted = int(np.isfinite(fine).sum())
-            for window in windows(stack.geobox.shape):
+            for window in windows(stack.geobox.shape.yx):
                 writer.write(window, fine[window])
         else:
             for window, values in predicted_windows(session, stack, names, done):
@@ -121,7 +124,7 @@ def predicted_windows(
     session: Session, stack: Stack, names: list[str], done: Prediction
 ) -> Iterator[tuple[tuple[slice, slice], npt.NDArray[np.float32]]]:
     """Predict window by window, counting into `done`; memory does not grow with the map."""
-    shape = stack.geobox.shape
+    shape = stack.geobox.shape.yx
     with task("predicting", shape[0] * shape[1]) as advance:
         for window in windows(shape):
             predictors = stack.read(window, names)
@@ -155,24 +158,32 @@ def predict_table(version: Resolved, session: Session, table: Path, path: Path) 
     from zoo.writers import write_table
 
     rows = read_table(table)
-    names = session.features_in([str(column) for column in rows.columns])
+    names = session.features_in([str(column) for column in rows.columns], allow_extra=True)
     predictors = rows[names].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float32)
     values, clipped = session.predict(predictors)
-    write_table(path, rows.assign(soil_moisture=values))
+    write_table(path, rows.assign(soil_moisture=values), model_tags(version))
     predicted = int(np.isfinite(values).sum())
     return Prediction(path, str(version.ref), session.provider, len(rows), predicted, int(clipped.sum()))
 
 
 def provenance(version: Resolved, stack: Stack) -> dict[str, str]:
     """Say what a map was made from, for the tags of the file."""
+    return {
+        **model_tags(version),
+        "simulated": str(version.record.simulated or stack.simulated).lower(),
+        "inputs": "; ".join(f"{name}={source}" for name, source in stack.provenance.items()),
+    }
+
+
+def model_tags(version: Resolved) -> dict[str, str]:
+    """Say which model made a file."""
     record = version.record
     return {
         "model": str(version.ref),
         "model_sha256": record.artefacts["onnx"].sha256,
-        "model_dataset": str(record.dataset.get("fingerprint", "")),
+        "model_dataset": record.dataset.fingerprint,
         "model_trained_on_simulated_data": str(record.simulated).lower(),
-        "simulated": str(record.simulated or stack.simulated).lower(),
-        "inputs": "; ".join(f"{name}={source}" for name, source in stack.provenance.items()),
+        "simulated": str(record.simulated).lower(),
         "software": f"soil-moisture-zoo {__version__}",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -191,7 +202,7 @@ def check_table_output(path: Path) -> None:
 
 
 def _corrected(
-    fine: npt.NDArray[np.float32], stack: Stack, coarse: xr.DataArray, mode: str, bounds: tuple[float, float]
+    fine: npt.NDArray[np.float32], stack: Stack, coarse: xr.DataArray, mode: Mode, bounds: tuple[float, float]
 ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
     from dataclasses import asdict
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,12 @@ import pandas as pd
 from zoo.errors import DataError, UnknownNameError, UsageError
 from zoo.inputs import Request, open_coarse, open_stack, sensor_granules
 from zoo.predictors import LAYERS, PAPER
+from zoo.registry.schema import Dataset, Target
 from zoo.types import LayerSpec
 
 if TYPE_CHECKING:
     import xarray as xr
+    from odc.geo.geobox import GeoBox
 
 BLOCK_CELLS = 3
 """Side of a spatial block in coarse cells."""
@@ -35,25 +38,25 @@ class Samples:
     target : (n,) soil moisture, m3 m-3
     groups : (n,) labels; rows of one label are never on both sides of a split
     features : name and units of each column
-    about : `name`, `units`, `sensor`, `product`, `depth` of the target
-    dropped : rows left out, by reason
-    dataset : `fingerprint` and what it was made from
+    about : what the target is
+    dataset : fingerprint, what it was made from, and the rows left out
     split : the name of the split that `groups` gives, for the scores
-    coarse : the sensor's field, if the rows are its cells
     simulated : whether any of it is simulated
+    coarse, bbox, target_grid, period : the sensor's field, place, fine grid and time, if the rows are its cells
     """
 
     predictors: pd.DataFrame
     target: npt.NDArray[np.float64]
     groups: npt.NDArray[Any]
     features: tuple[LayerSpec, ...]
-    about: dict[str, Any]
-    dropped: dict[str, int]
-    dataset: dict[str, Any]
+    about: Target
+    dataset: Dataset
     split: str
-    coarse: xr.DataArray | None = None
     simulated: bool = False
-    context: dict[str, Any] = field(default_factory=dict)
+    coarse: xr.DataArray | None = None
+    bbox: tuple[float, float, float, float] | None = None
+    target_grid: str | None = None
+    period: tuple[datetime | None, datetime | None] = (None, None)
 
     def __len__(self) -> int:
         return len(self.target)
@@ -82,51 +85,48 @@ def from_granules(request: Request, features: Sequence[str] = PAPER, *, min_vali
         raise DataError(_nothing_left(table, observed, min_valid))
     rows, columns = np.divmod(np.arange(target.size), coarse.shape[1])
     blocks = (rows // BLOCK_CELLS) * 10_000 + columns // BLOCK_CELLS
-    hashes = file_hashes(
-        path for path in (*(p for g in sensor_granules(request) for p in g.paths), *stack.sources)
-    )
+    granules = sensor_granules(request)
+    hashes = file_hashes((*(path for granule in granules for path in granule.paths), *stack.sources))
+    box = request.target
     return Samples(
         predictors=table[keep].reset_index(drop=True),
         target=target[keep],
         groups=blocks[keep],
         features=tuple(LAYERS.get(name, LayerSpec(name, stack.units[name], name)) for name in features),
-        about={
-            "name": "soil_moisture",
-            "units": "m3 m-3",
-            "sensor": request.sensor,
-            "product": str(coarse.attrs["product"]),
-            "depth": [float(depth) for depth in coarse.attrs["depth"]],
-        },
-        dropped={
-            "no soil moisture": int((~observed).sum()),
-            "predictors missing": int((observed & ~complete).sum()),
-        },
+        about=Target(sensor=request.sensor, product=coarse.attrs["product"], depth=tuple(coarse.attrs["depth"])),
         dataset=dataset_record(
             hashes,
             features,
             {
-                "products": sorted({str(coarse.attrs["product"]), *stack.products}),
-                "granules": sorted({*map(str, coarse.attrs["granules"]), *stack.granules}),
-                "grid": _grid_name(request, coarse),
+                "coarse_grid": grid_text(coarse.odc.geobox),
+                "target_grid": grid_text(box),
                 "quality": request.quality,
                 "variable": request.variable,
                 "min_valid": min_valid,
             },
+            rows=int(keep.sum()),
+            products=(*{granule.product for granule in granules}, *stack.products),
+            granules=(*(granule.id for granule in granules), *stack.granules),
+            dropped={
+                "without soil moisture": int((~observed).sum()),
+                "without valid predictors": int((observed & ~complete).sum()),
+            },
         ),
         split=f"spatial blocks of {BLOCK_CELLS} x {BLOCK_CELLS} cells",
+        simulated=bool(coarse.attrs.get("simulated")) or stack.simulated,
         coarse=coarse,
-        simulated="simulated" in str(coarse.attrs).lower(),
-        context={
-            "area": list(request.area.bounds),
-            "date": request.selection.date.isoformat(),
-            "target_grid": _grid_name(request, None),
-        },
+        bbox=request.area.bounds,
+        target_grid=grid_text(box),
+        period=(coverage(coarse, "start"), coverage(coarse, "end")),
     )
 
 
-def from_table(
-    path: Path, target: str, features: Sequence[str], groups: str, *, where: str | None = None
-) -> Samples:
+def coverage(coarse: xr.DataArray, edge: str) -> datetime:
+    """Return the start or end of a coarse field's period."""
+    return datetime.fromisoformat(str(coarse.attrs[f"time_coverage_{edge}"]))
+
+
+def from_table(path: Path, target: str, features: Sequence[str], groups: str, *, where: str | None = None) -> Samples:
     """Make the rows from a parquet or CSV table.
 
     Parameters
@@ -140,7 +140,8 @@ def from_table(
     table = read_table(path)
     for column in (target, groups, *features):
         if column not in table.columns:
-            raise UnknownNameError(f"column in {path.name}", column, map(str, table.columns))
+            kind = f"column in {path.name}"
+            raise UnknownNameError(kind, column, map(str, table.columns))
     total = len(table)
     if where:
         table = _filter(table, where, path)
@@ -151,7 +152,8 @@ def from_table(
         msg = f"{path.name}: predictor {', '.join(empty)} has no value at all; leave it out of --features"
         raise DataError(msg)
     if not keep.any():
-        msg = f"{path.name}: no row is left of {total}{f' after --where {where!r}' if where else ''}; widen --where or drop features"
+        after = f" after --where {where!r}" if where else ""
+        msg = f"{path.name}: no row is left of {total}{after}; widen --where or drop features"
         raise DataError(msg)
     kept = chosen[keep].reset_index(drop=True)
     return Samples(
@@ -159,9 +161,14 @@ def from_table(
         target=kept[target].to_numpy(),
         groups=table[groups].to_numpy()[keep],
         features=tuple(LAYERS.get(name, LayerSpec(name, "", name)) for name in features),
-        about={"name": target, "units": "m3 m-3", "sensor": None, "product": path.name, "depth": None},
-        dropped={"where": total - len(table), "missing values": int((~keep).sum())},
-        dataset=dataset_record(file_hashes([path]), features, {"target": target, "groups": groups, "where": where}),
+        about=Target(name=target, product=path.name),
+        dataset=dataset_record(
+            file_hashes([path]),
+            features,
+            {"target": target, "groups": groups, "where": where},
+            rows=int(keep.sum()),
+            dropped={"by --where": total - len(table), "with missing values": int((~keep).sum())},
+        ),
         split=f"groups of {groups}",
     )
 
@@ -187,11 +194,31 @@ def file_hashes(paths: Iterable[Path]) -> dict[str, str]:
     return hashes
 
 
-def dataset_record(hashes: dict[str, str], features: Sequence[str], facts: dict[str, Any]) -> dict[str, Any]:
-    """Make the record of a dataset; its fingerprint holds no path and no time of access."""
-    content = {"files": hashes, "features": list(features), **facts}
+def dataset_record(
+    hashes: dict[str, str],
+    features: Sequence[str],
+    facts: dict[str, Any],
+    *,
+    rows: int,
+    dropped: dict[str, int],
+    products: Iterable[str] = (),
+    granules: Iterable[str] = (),
+) -> Dataset:
+    """Describe a dataset; its fingerprint holds what was read and how, no path and no time of access."""
+    content = {
+        "files": hashes,
+        "products": sorted(set(products)),
+        "granules": sorted(set(granules)),
+        "definition": {"features": list(features), **facts},
+    }
     fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return {"fingerprint": fingerprint, **content}
+    return Dataset.model_validate({"fingerprint": fingerprint, "rows": rows, "dropped": dropped, **content})
+
+
+def grid_text(box: GeoBox) -> str:
+    """Say which grid it is, in one line."""
+    origin = f"{box.affine.c:.6f} {box.affine.f:.6f}"
+    return f"{box.crs} {abs(box.affine.a):.6f} {box.shape[0]} x {box.shape[1]} from {origin}"
 
 
 def _filter(table: pd.DataFrame, where: str, path: Path) -> pd.DataFrame:
@@ -210,13 +237,10 @@ def _filter(table: pd.DataFrame, where: str, path: Path) -> pd.DataFrame:
 
 def _nothing_left(table: pd.DataFrame, observed: npt.NDArray[np.bool_], min_valid: float) -> str:
     if not observed.any():
-        return "The sensor has no valid cell in the area on that day; try --quality all, another --date, --time or --orbit"
+        return (
+            "The sensor has no valid cell in the area on that day; try --quality all, another --date, --time or --orbit"
+        )
     empty = [str(name) for name in table.columns if not table[name][observed].notna().any()]
     which = f"predictor {', '.join(empty)} has no value" if empty else "the predictors are never all valid"
-    return f"No training row is left: {which} in any of {int(observed.sum())} coarse cells (valid share {min_valid:g} asked for)"
-
-
-def _grid_name(request: Request, coarse: xr.DataArray | None) -> str:
-    box = request.target if coarse is None else coarse.odc.geobox
-    step = abs(box.affine.a)
-    return f"{box.crs} {step:.6g} {box.shape[0]}x{box.shape[1]}"
+    cells = f"{int(observed.sum())} coarse cells"
+    return f"No training row is left: {which} in any of {cells} (a valid share of {min_valid:g} is asked for)"

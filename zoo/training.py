@@ -2,88 +2,30 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from zoo.artefact import PHYSICAL_RANGE, Feature, TrainedModel
-from zoo.errors import DataError, UnknownNameError, UsageError
+from zoo.artefact import PHYSICAL_RANGE, Feature, TrainedModel, probe_rows
+from zoo.errors import DataError
 from zoo.metrics import score_table
-from zoo.plugins import host, load
+from zoo.plugins import host
 from zoo.progress import task
+from zoo.recipe import Recipe
+from zoo.registry import Registry, Resolved, VersionRecord, schema, score_records
 from zoo.splits import Fold, leave_group_out
-from zoo.types import Downscaler, DownscalerSpec, Score
+from zoo.types import Downscaler, DownscalerSpec, ModelRef, Score
 
 if TYPE_CHECKING:
-    from zoo.registry import Registry, Resolved
     from zoo.samples import Samples
-
-TEST_ROWS = 256
-"""Test vectors that travel with a model."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How to train: a downscaler, a preset, single parameters over it, and the folds.
-
-    Attributes
-    ----------
-    downscaler : name of the plugin
-    preset : one of the plugin's parameter sets
-    parameters : parameters that replace the preset's
-    folds : number of folds; None makes one a group
-    seed : of the folds and of the downscaler's `random_state`
-    """
-
-    downscaler: str
-    preset: str = "default"
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    folds: int | None = None
-    seed: int = 0
-
-    @property
-    def spec(self) -> DownscalerSpec:
-        """The plugin's description."""
-        return host().find(DownscalerSpec, self.downscaler)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The preset's content; it may name `features` beside parameters."""
-        presets = {"default": {}, **self.spec.presets}
-        if self.preset not in presets:
-            raise UnknownNameError(f"preset of {self.downscaler}", self.preset, presets)
-        return dict(presets[self.preset])
-
-    @property
-    def features(self) -> tuple[str, ...] | None:
-        """Predictors that the preset asks for, if it does."""
-        named = self.settings.get("features")
-        return tuple(named) if named else None
-
-    def estimator(self) -> Downscaler:
-        """Make the unfitted estimator.
-
-        Raises
-        ------
-        UnknownNameError
-            If a parameter is none of the estimator's.
-        """
-        spec = self.spec
-        factory = load(spec.estimator, spec.requires, what=f"Downscaler {spec.name!r}", extra="train")
-        chosen = {key: value for key, value in self.settings.items() if key != "features"} | dict(self.parameters)
-        known = factory().get_params()
-        for name in chosen:
-            if name not in known:
-                raise UnknownNameError(f"parameter of {spec.name}", name, known)
-        if "random_state" in known:
-            chosen.setdefault("random_state", self.seed)
-        made: Downscaler = factory(**chosen)
-        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +52,6 @@ def train(samples: Samples, recipe: Recipe, registry: Registry, name: str | None
     DataError
         If the samples cannot be learnt from; the registry is then unchanged.
     """
-    from zoo.types import ModelRef
-
     name = ModelRef.parse(name or f"smd-{recipe.downscaler}").name
     check_samples(samples)
     folds = leave_group_out(samples.groups, recipe.folds, recipe.seed)
@@ -124,7 +64,7 @@ def train(samples: Samples, recipe: Recipe, registry: Registry, name: str | None
         path = Path(folder) / "model.safetensors"
         model.save(path)
         version = registry.add(name, record_of(samples, recipe, estimator, scores), {"model": path})
-    return Trained(version, scores, [*samples_notes(samples, estimator), *getattr(estimator, "notes_", [])])
+    return Trained(version, scores, remarks(samples, estimator))
 
 
 def check_samples(samples: Samples) -> None:
@@ -132,17 +72,18 @@ def check_samples(samples: Samples) -> None:
     low, high = float(samples.target.min()), float(samples.target.max())
     if low < 0 or high > 1:
         msg = (
-            f"The target {samples.about['name']!r} runs from {low:g} to {high:g}, expected soil moisture in m3 m-3 "
+            f"The target {samples.about.name!r} runs from {low:g} to {high:g}, expected soil moisture in m3 m-3 "
             "between 0 and 1; percent must be divided by 100, missing values must be empty"
         )
         raise DataError(msg)
     if low == high:
-        msg = f"The target {samples.about['name']!r} is {low:g} in all {len(samples)} rows; there is nothing to learn"
+        msg = f"The target {samples.about.name!r} is {low:g} in all {len(samples)} rows; there is nothing to learn"
         raise DataError(msg)
     spread = samples.predictors.max() - samples.predictors.min()
     constant = [str(column) for column in spread.index[spread == 0]]
     if constant:
-        msg = f"Predictor {', '.join(constant)} is constant over all {len(samples)} training rows; leave it out of --features"
+        names = ", ".join(constant)
+        msg = f"Predictor {names} is constant over all {len(samples)} training rows; leave it out of --features"
         raise DataError(msg)
 
 
@@ -173,7 +114,10 @@ def peers() -> dict[str, Any]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return {"ridge": make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 3, 13))), "mean": DummyRegressor()}
+    return {
+        "ridge": make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 3, 13))),
+        "mean": DummyRegressor(),
+    }
 
 
 def out_of_fold(
@@ -195,83 +139,80 @@ def out_of_fold(
 
 
 def package(estimator: Downscaler, samples: Samples, recipe: Recipe) -> TrainedModel:
-    """Turn a fitted estimator into an artefact with test vectors: training rows, and rows drawn in their range."""
-    X, _ = _arrays(samples)
-    rng = np.random.default_rng(recipe.seed)
-    rows = X[rng.permutation(len(X))[: TEST_ROWS // 2]]
-    drawn = rng.uniform(X.min(axis=0), X.max(axis=0), (TEST_ROWS - len(rows), X.shape[1]))
-    test = np.concatenate([rows, drawn]).astype(np.float32)
+    """Turn a fitted estimator into an artefact, with the rows by which every export of it will be judged."""
+    X, y = _arrays(samples)
+    test = probe_rows(X, seed=recipe.seed)
     low, high = PHYSICAL_RANGE
     return TrainedModel(
         downscaler=recipe.downscaler,
-        params=plain(estimator.get_params()),
-        features=tuple(
-            Feature(layer.name, layer.units, float(column.min()), float(column.max()))
-            for layer, column in zip(samples.features, X.T, strict=True)
-        ),
-        target=samples.about,
-        clip=(low, max(high, float(samples.target.max()))),
+        params=estimator.get_params(),
+        features=features_of(samples),
+        target=samples.about.model_dump(mode="json"),
         state=estimator.state(),
         test_X=test,
         test_y=np.asarray(estimator.predict(test), dtype=np.float64),
+        clip=(low, high),
     )
 
 
-def record_of(samples: Samples, recipe: Recipe, estimator: Downscaler, scores: list[Score]) -> dict[str, Any]:
+def features_of(samples: Samples) -> tuple[Feature, ...]:
+    """Describe the predictors, with the range that training saw."""
+    X, _ = _arrays(samples)
+    return tuple(
+        Feature(name=layer.name, units=layer.units, min=float(column.min()), max=float(column.max()))
+        for layer, column in zip(samples.features, X.T, strict=True)
+    )
+
+
+def record_of(samples: Samples, recipe: Recipe, estimator: Downscaler, scores: list[Score]) -> VersionRecord:
     """Describe a version for the registry, all but its number and files."""
     plugin = host().origin(DownscalerSpec, recipe.downscaler)
-    X, _ = _arrays(samples)
-    return {
-        "downscaler": recipe.downscaler,
-        "plugin": plugin.distribution,
-        "plugin_version": plugin.version,
-        "preset": recipe.preset,
-        "hyperparameters": plain(estimator.get_params()),
-        "seed": recipe.seed,
-        "sensor": samples.about["sensor"],
-        "target": samples.about,
-        "features": [
-            {"name": layer.name, "units": layer.units, "min": float(column.min()), "max": float(column.max())}
-            for layer, column in zip(samples.features, X.T, strict=True)
-        ],
-        "dataset": {**samples.dataset, "rows": len(samples), "dropped": samples.dropped},
-        "simulated": samples.simulated,
-        "scores": scores,
-        "notes": [*samples_notes(samples, estimator), *getattr(estimator, "notes_", [])],
-        **samples.context,
-    }
+    return VersionRecord(
+        architecture=recipe.downscaler,
+        plugin=plugin.distribution,
+        plugin_version=plugin.version,
+        code_commit=code_commit(),
+        preset=recipe.preset,
+        hyperparameters=estimator.get_params(),
+        seed=recipe.seed,
+        sensor=samples.about.sensor,
+        target=samples.about,
+        features=tuple(schema.Feature(**asdict(feature)) for feature in features_of(samples)),
+        dataset=samples.dataset,
+        bbox=samples.bbox,
+        target_grid=samples.target_grid,
+        start_datetime=samples.period[0],
+        end_datetime=samples.period[1],
+        environment=environment(recipe.spec.requires),
+        scores=score_records(scores),
+        notes=tuple(remarks(samples, estimator)),
+        simulated=samples.simulated,
+    )
 
 
-def samples_notes(samples: Samples, estimator: Downscaler) -> list[str]:
-    """Remarks that a reader of the scores must know."""
+def remarks(samples: Samples, estimator: Downscaler) -> list[str]:
+    """Say what a reader of the scores must know."""
     notes = ["Trained and scored on simulated data."] if samples.simulated else []
-    left_out = {reason: count for reason, count in samples.dropped.items() if count}
+    left_out = {reason: count for reason, count in samples.dataset.dropped.items() if count}
     if left_out:
         notes.append("Rows left out: " + ", ".join(f"{count} {reason}" for reason, count in left_out.items()) + ".")
-    return notes
+    return notes + list(getattr(estimator, "notes_", []))
 
 
-def plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters as JSON can hold them."""
-    return {
-        key: value if value is None or isinstance(value, (bool, int, float, str, list)) else
-        list(value) if isinstance(value, tuple) else str(value)
-        for key, value in sorted(parameters.items())
-    }
+def environment(packages: Sequence[str]) -> dict[str, str]:
+    """Versions of Python and of the packages that training used."""
+    found = packages_distributions()
+    names = sorted({"numpy", "soil-moisture-zoo", *(dist for package in packages for dist in found.get(package, ()))})
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
-def parse_parameter(text: str) -> tuple[str, Any]:
-    """Read `name=value`; the value is JSON, or else text."""
-    import json
-
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        msg = f"--set {text!r} is not NAME=VALUE; expected for example --set BP_epochs=200"
-        raise UsageError(msg)
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+def code_commit() -> str | None:
+    """Commit of the checkout that this code runs from; None outside of one."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    done = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
 
 
 def _arrays(samples: Samples) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
@@ -280,4 +221,4 @@ def _arrays(samples: Samples) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.f
 
 def _target_name(samples: Samples) -> str:
     about = samples.about
-    return f"{about['product']} {about['name']}" if about["sensor"] is None else str(about["product"])
+    return str(about.product) if about.sensor else f"{about.product} {about.name}"

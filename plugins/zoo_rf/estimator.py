@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from zoo_rf import graph
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx
-    from typing_extensions import Self
 
 
 class RandomForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Random forest regression (Breiman 2001) from predictors in their own units to soil moisture.
 
-    Training is scikit-learn's; a forest needs no scaling. Parameters bear scikit-learn's names. The defaults
-    are those that did best on real soil moisture over held-out regions among a handful tried; the paper's
+    Training is scikit-learn's; a forest needs no scaling. Equal rows are merged and their weights added first, so
+    that a weight counts like repetitions and the order of rows has no effect. Parameters bear scikit-learn's names.
+    The defaults did best, among six sets, on 300 rows of real soil moisture with regions held out; the paper's
     Table 6 is the preset `paper`.
 
     Parameters
@@ -81,9 +81,12 @@ class RandomForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         groups : not used; a forest holds nothing out
         sample_weight : (n,), weight of each row
         """
-        X, y = validate_data(self, X, y, dtype=np.float32, y_numeric=True)
-        forest = RandomForestRegressor(**self.get_params(deep=False))
-        self.forest_ = forest.fit(X, y, sample_weight=sample_weight)
+        checked_X, checked_y = validate_data(self, X, y, dtype=np.float32, y_numeric=True)
+        checked_weight = _check_sample_weight(sample_weight, checked_X, ensure_non_negative=True)
+        rows, target, weight = merge_equal_rows(checked_X, checked_y, checked_weight)
+        # scikit-learn draws other samples with equal weights than without any
+        given = None if (weight == weight[0]).all() else weight
+        self.forest_ = RandomForestRegressor(**self.get_params(deep=False)).fit(rows, target, sample_weight=given)
         # threads add up the trees in the order in which they end: one thread gives the same bits every time
         self.forest_.n_jobs = 1
         return self
@@ -107,3 +110,17 @@ class RandomForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "forest_")
+
+
+def merge_equal_rows(
+    X: npt.NDArray[np.float32], y: npt.NDArray[Any], weight: npt.NDArray[Any]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return each different row of (X, y) that has a weight once, sorted, with the sum of its weights.
+
+    Bootstrapping would else draw other samples from a row of weight two than from the same row twice.
+    """
+    kept = weight > 0
+    table = np.column_stack([X[kept].astype(np.float64), y[kept]])
+    rows, place = np.unique(table, axis=0, return_inverse=True)
+    summed = np.bincount(place.ravel(), weight[kept], len(rows)).astype(np.float64)
+    return rows[:, :-1].astype(np.float32), rows[:, -1], summed

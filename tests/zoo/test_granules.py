@@ -32,7 +32,9 @@ def ids(granules: list[Granule]) -> list[str]:
 
 
 def test_a_day_takes_every_granule_whose_middle_lies_on_it():
-    assert ids(select_observations(THREE_HOURLY, Selection(DAY), "x")) == [f"2019-09-25T{h:02}:00" for h in range(0, 24, 3)]
+    assert ids(select_observations(THREE_HOURLY, Selection(DAY), "x")) == [
+        f"2019-09-25T{h:02}:00" for h in range(0, 24, 3)
+    ]
 
 
 def test_a_time_takes_the_nearest_granule():
@@ -50,7 +52,9 @@ def test_an_orbit_takes_only_its_granules():
 
 
 def test_a_day_without_granule_says_what_there_is():
-    with pytest.raises(DataError, match=r"No granule of sensor 'smap' for 2019-10-01; there are 24 from 2019-09-24 01:30 to"):
+    with pytest.raises(
+        DataError, match=r"No granule of sensor 'smap' for 2019-10-01; there are 24 from 2019-09-24 01:30 to"
+    ):
         select_observations(THREE_HOURLY, Selection(date(2019, 10, 1)), "sensor 'smap'")
 
 
@@ -61,7 +65,11 @@ def test_the_composite_that_contains_the_day_is_taken_with_all_its_tiles():
 
 
 def test_a_scene_of_the_nearest_day_is_taken():
-    scenes = [granule("2019-09-06T03:00", 0.1), granule("2019-09-22T03:00", 0.1), granule("2019-10-08T03:00", 0.1)]
+    scenes = [
+        granule("2019-09-06T03:00", 0.1),
+        granule("2019-09-22T03:00", 0.1),
+        granule("2019-10-08T03:00", 0.1),
+    ]
     assert ids(select_composites(scenes, DAY, "x")) == ["2019-09-22T03:00"]
 
 

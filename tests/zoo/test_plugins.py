@@ -88,7 +88,9 @@ def test_built_ins_come_through_the_entry_points():
     host = Host()
     assert {"smap", "amsr2"} <= set(host.specs(SensorSpec))
     assert {"dbn", "rf"} <= set(host.specs(DownscalerSpec))
-    assert [plugin.error for plugin in host.plugins if plugin.distribution == "soil-moisture-zoo" and plugin.error] == []
+    assert [
+        plugin.error for plugin in host.plugins if plugin.distribution == "soil-moisture-zoo" and plugin.error
+    ] == []
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it():

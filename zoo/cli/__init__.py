@@ -19,7 +19,9 @@ app = typer.Typer(
 
 
 def _register() -> None:
-    """Attach every command; each module defines `register(app)`."""
+    """Attach every command, once a process; each module defines `register(app)`."""
+    if app.registered_commands:
+        return
     from zoo.cli import demo, export, inspect, models, plugins, predict, simulate, train, validate
 
     for module in (inspect, train, export, predict, validate, models, plugins, simulate, demo):

@@ -12,10 +12,16 @@ if TYPE_CHECKING:
 
 DATA = "Granules, place and day"
 
-SensorOption = Annotated[str | None, typer.Option("--sensor", help="Coarse sensor, see: zoo plugins.", rich_help_panel=DATA)]
+SensorOption = Annotated[
+    str | None, typer.Option("--sensor", help="Coarse sensor, see: zoo plugins.", rich_help_panel=DATA)
+]
 DataOption = Annotated[
     list[Path] | None,
-    typer.Option("--data", help="File or folder of granules; may be repeated. Default: the sample scene.", rich_help_panel=DATA),
+    typer.Option(
+        "--data",
+        help="File or folder of granules; may be repeated. Default: the sample scene.",
+        rich_help_panel=DATA,
+    ),
 ]
 AreaOption = Annotated[
     tuple[float, float, float, float] | None,
@@ -23,25 +29,37 @@ AreaOption = Annotated[
 ]
 DateOption = Annotated[str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="Day, UTC.", rich_help_panel=DATA)]
 TimeOption = Annotated[
-    str | None, typer.Option("--time", metavar="HH:MM", help="Time of day, UTC: the granule nearest to it.", rich_help_panel=DATA)
+    str | None,
+    typer.Option("--time", metavar="HH:MM", help="Time of day, UTC: the granule nearest to it.", rich_help_panel=DATA),
 ]
 WindowOption = Annotated[
     str | None,
-    typer.Option("--window", metavar="3h", help="With --time: all granules in this width around it.", rich_help_panel=DATA),
+    typer.Option(
+        "--window",
+        metavar="3h",
+        help="With --time: all granules in this width around it.",
+        rich_help_panel=DATA,
+    ),
 ]
-OrbitOption = Annotated[str | None, typer.Option("--orbit", metavar="A|D", help="Ascending or descending.", rich_help_panel=DATA)]
+OrbitOption = Annotated[
+    str | None, typer.Option("--orbit", metavar="A|D", help="Ascending or descending.", rich_help_panel=DATA)
+]
 QualityOption = Annotated[
-    str, typer.Option("--quality", metavar="recommended|all", help="Which retrievals to keep.", rich_help_panel=DATA)
+    str,
+    typer.Option("--quality", metavar="recommended|all", help="Which retrievals to keep.", rich_help_panel=DATA),
 ]
 VariableOption = Annotated[
-    str | None, typer.Option("--variable", help="Another field of the sensor's product, e.g. sm_rootzone.", rich_help_panel=DATA)
+    str | None,
+    typer.Option("--variable", help="Another field of the sensor's product, e.g. sm_rootzone.", rich_help_panel=DATA),
 ]
 LikeOption = Annotated[
-    Path | None, typer.Option("--like", help="Raster whose grid to use instead of EASE-Grid 2.0 at 1 km.", rich_help_panel=DATA)
+    Path | None,
+    typer.Option("--like", help="Raster whose grid to use instead of EASE-Grid 2.0 at 1 km.", rich_help_panel=DATA),
 ]
 CrsOption = Annotated[str | None, typer.Option("--crs", help="Target CRS, with --resolution.", rich_help_panel=DATA)]
 ResolutionOption = Annotated[
-    float | None, typer.Option("--resolution", help="Target pixel size in units of --crs.", rich_help_panel=DATA)
+    float | None,
+    typer.Option("--resolution", help="Target pixel size in units of --crs.", rich_help_panel=DATA),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed; the same seed gives the same result.")]
 

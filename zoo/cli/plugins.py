@@ -39,5 +39,6 @@ def plugins(as_json: JsonOption = False, quiet: QuietOption = False) -> None:
         for plugin in found
     ]
     Output(as_json=as_json, quiet=quiet).result(
-        payload, lambda console: console.print(table("Plugins", ("plugin", "distribution", "provides", "state"), rows))
+        payload,
+        lambda console: console.print(table("Plugins", ("plugin", "distribution", "provides", "state"), rows)),
     )

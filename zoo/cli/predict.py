@@ -9,14 +9,15 @@ import typer
 
 from zoo.cli import data as options
 from zoo.cli.options import RegistryOption
-from zoo.cli.output import JsonOption, Output, QuietOption, table as make_table
+from zoo.cli.output import JsonOption, Output, QuietOption
+from zoo.cli.output import table as make_table
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from zoo.inputs import Request
     from zoo.prediction import Prediction
-    from zoo.registry import Registry, Resolved
+    from zoo.registry import Resolved
     from zoo.stack import Stack
 
 STACK = "Predictors already made"
@@ -43,19 +44,32 @@ def predict(
     resolution: options.ResolutionOption = None,
     stack: Annotated[
         list[str] | None,
-        typer.Option("--stack", metavar="NAME=FILE[:BAND]|DIR", help="Predictor rasters on one grid; may be repeated.", rich_help_panel=STACK),
+        typer.Option(
+            "--stack",
+            metavar="NAME=FILE[:BAND]|DIR",
+            help="Predictor rasters on one grid; may be repeated.",
+            rich_help_panel=STACK,
+        ),
     ] = None,
-    table: Annotated[Path | None, typer.Option("--table", help="Parquet or CSV table of predictors.", rich_help_panel=STACK)] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option("--table", help="Parquet or CSV table of predictors.", rich_help_panel=STACK),
+    ] = None,
     coarse: Annotated[
         Path | None,
-        typer.Option("--coarse", help="Coarse soil moisture (a sensor's granule or a raster) whose cell means the map keeps."),
+        typer.Option(
+            "--coarse",
+            help="Coarse soil moisture (a sensor's granule or a raster) whose cell means the map keeps.",
+        ),
     ] = None,
     correct: Annotated[
-        str | None, typer.Option("--correct", metavar="none|smooth|exact", help="How. Default: exact with --coarse, else none.")
+        str | None,
+        typer.Option("--correct", metavar="none|smooth|exact", help="How. Default: exact with --coarse, else none."),
     ] = None,
     device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where onnxruntime runs.")] = "auto",
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help=".tif (COG), .nc, or .parquet with --table. Default: MODEL_DATE.tif.")
+        Path | None,
+        typer.Option("-o", "--output", help=".tif (COG), .nc, or .parquet with --table. Default: MODEL_DATE.tif."),
     ] = None,
     registry: RegistryOption = None,
     as_json: JsonOption = False,
@@ -100,11 +114,14 @@ def predict(
     check_writable(target)
     field = _coarse(coarse, correct, request, opened_stack)
     tags = {"time_coverage_start": f"{day}T00:00:00Z", "time_coverage_end": f"{day}T23:59:59Z"} if day else {}
-    _report(sink, predict_map(version, session, opened_stack, target, coarse=field, correct=correct or "exact", tags=tags))
+    _report(
+        sink,
+        predict_map(version, session, opened_stack, target, coarse=field, correct=correct or "exact", tags=tags),
+    )
 
 
 def _area_of(version: Resolved) -> tuple[float, float, float, float] | None:
-    area = version.record.area
+    area = version.record.bbox
     return (area[0], area[1], area[2], area[3]) if area else None
 
 

@@ -34,13 +34,13 @@ def show_scores(console: Console, scores: Sequence[Score], title: str) -> None:
 
 
 def cell(score: Score | None) -> str:
-    """One figure with its interval."""
+    """Return one figure with its interval below."""
     if score is None or score.value is None:
         return "-"
     digits = 3 if score.metric.startswith("r") and score.metric != "rmse" else 4
     if score.ci_low is None or score.ci_high is None:
         return f"{score.value:.{digits}f}"
-    return f"{score.value:.{digits}f} [{score.ci_low:.{digits}f}, {score.ci_high:.{digits}f}]"
+    return f"{score.value:.{digits}f}\n[dim]{score.ci_low:.{digits}f} {score.ci_high:.{digits}f}[/dim]"
 
 
 def _n(by_metric: dict[str, Score]) -> int:

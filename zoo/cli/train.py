@@ -12,8 +12,8 @@ from zoo.cli.options import RegistryOption
 from zoo.cli.output import JsonOption, Output, QuietOption
 
 if TYPE_CHECKING:
+    from zoo.recipe import Recipe
     from zoo.samples import Samples
-    from zoo.training import Recipe
 
 TABLE = "Table"
 
@@ -38,20 +38,35 @@ def train(
     crs: options.CrsOption = None,
     resolution: options.ResolutionOption = None,
     table: Annotated[Path | None, typer.Option("--table", help="Parquet or CSV table.", rich_help_panel=TABLE)] = None,
-    target: Annotated[str | None, typer.Option("--target", help="Column of soil moisture, m3 m-3.", rich_help_panel=TABLE)] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help="Column of soil moisture, m3 m-3.", rich_help_panel=TABLE)
+    ] = None,
     features: Annotated[
         str | None,
-        typer.Option("--features", metavar="a,b,c", help="Predictors; with --table required. Default: the preset's, or 14 of Cai et al. 2022."),
+        typer.Option(
+            "--features",
+            metavar="a,b,c",
+            help="Predictors; with --table required. Default: the preset's, or 14 of Cai et al. 2022.",
+        ),
     ] = None,
-    groups: Annotated[str | None, typer.Option("--groups", help="Column whose values are the folds.", rich_help_panel=TABLE)] = None,
-    where: Annotated[str | None, typer.Option("--where", help="Rows to keep, e.g. \"date < '2016-02-01'\".", rich_help_panel=TABLE)] = None,
-    preset: Annotated[str, typer.Option("--preset", help="Parameter set of the downscaler, e.g. default, paper.")] = "default",
+    groups: Annotated[
+        str | None, typer.Option("--groups", help="Column whose values are the folds.", rich_help_panel=TABLE)
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option("--where", help="Rows to keep, e.g. \"date < '2016-02-01'\".", rich_help_panel=TABLE),
+    ] = None,
+    preset: Annotated[
+        str, typer.Option("--preset", help="Parameter set of the downscaler, e.g. default, paper.")
+    ] = "default",
     parameters: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One parameter over the preset; may be repeated.")
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="One parameter over the preset; may be repeated."),
     ] = None,
     folds: Annotated[int | None, typer.Option("--folds", help="Folds. Default: 5, or one a value of --groups.")] = None,
     min_valid: Annotated[
-        float, typer.Option("--min-valid", help="Least valid share of a coarse cell.", rich_help_panel=options.DATA)
+        float,
+        typer.Option("--min-valid", help="Least valid share of a coarse cell.", rich_help_panel=options.DATA),
     ] = 0.5,
     seed: options.SeedOption = 0,
     name: Annotated[str | None, typer.Option("--name", help="Model name. Default: smd-DOWNSCALER.")] = None,
@@ -64,9 +79,9 @@ def train(
     With --table, from its rows; with --data, from native granules; with neither, from the simulated sample scene.
     """
     from zoo.errors import UsageError
+    from zoo.recipe import Recipe, parse_parameter
     from zoo.registry import Registry
     from zoo.samples import from_granules, from_table
-    from zoo.training import Recipe, parse_parameter
     from zoo.training import train as run
 
     output = Output(as_json=as_json, quiet=quiet)
@@ -79,9 +94,13 @@ def train(
         if data or sensor:
             msg = "--table and --data/--sensor exclude one another; give one source of training rows"
             raise UsageError(msg)
-        missing = [flag for flag, value in (("--target", target), ("--features", chosen), ("--groups", groups)) if not value]
+        missing = [
+            flag for flag, value in (("--target", target), ("--features", chosen), ("--groups", groups)) if not value
+        ]
         if missing:
-            msg = f"--table needs {', '.join(missing)}, for example --target sm --features lst,ndvi,dem --groups station"
+            msg = (
+                f"--table needs {', '.join(missing)}, for example --target sm --features lst,ndvi,dem --groups station"
+            )
             raise UsageError(msg)
         samples = from_table(table, str(target), chosen or (), str(groups), where=where)
     else:
@@ -92,7 +111,7 @@ def train(
             sensor=sensor, data=data, area=area, date=date, time=time, window=window, orbit=orbit,
             quality=quality, variable=variable, like=like, crs=crs, resolution=resolution,
         )  # fmt: skip
-        samples = from_granules(request, **({"features": chosen} if chosen else {}), min_valid=min_valid)  # type: ignore[arg-type]
+        samples = from_granules(request, **({"features": chosen} if chosen else {}), min_valid=min_valid)
         recipe = Recipe(downscaler, preset, recipe.parameters, folds or 5, seed)
     _report(output, run(samples, recipe, opened, name), recipe, samples)
 
@@ -107,7 +126,7 @@ def _report(output: Output, trained: object, recipe: Recipe, samples: Samples) -
         "downscaler": recipe.downscaler,
         "preset": recipe.preset,
         "rows": len(samples),
-        "dropped": samples.dropped,
+        "dropped": samples.dataset.dropped,
         "simulated": samples.simulated,
         "artifacts": {"model": str(trained.version.path("model"))},
         "scores": score_payload(trained.scores),

@@ -30,6 +30,11 @@ class Layer:
     origin: str
 
     @property
+    def closed(self) -> bool:
+        """Whether this is the published registry, and nobody is publishing."""
+        return self.path == PUBLISHED and not publishing()
+
+    @property
     def folder(self) -> Path:
         """What artefact paths are relative to."""
         return self.path.parent
@@ -81,7 +86,10 @@ def visible_layers(given: Path | None) -> list[Layer]:
     if layers and layers[0].path == PUBLISHED and publishing():
         return layers[:1]
     layers += [Layer(user_registry().expanduser().resolve(), "user"), Layer(PUBLISHED, "published")]
-    return list({layer.path: layer for layer in reversed(layers)}.values())[::-1]
+    seen: dict[Path, Layer] = {}
+    for layer in layers:
+        seen.setdefault(layer.path, layer)
+    return list(seen.values())
 
 
 def publishing() -> bool:

@@ -23,7 +23,7 @@ def choose(view: View, ref: ModelRef) -> int:
     kind = "model"
     versions, aliases = view.versions(ref.name), view.aliases(ref.name)
     if not versions:
-        raise UnknownNameError(kind, ref.name, view.names(), "See: zoo models list")
+        raise UnknownNameError(kind, ref.name, view.names(), f"{_absent(view)}See: zoo models list")
     if ref.selector is None:
         return aliases.get(DEFAULT, max(versions))
     number = aliases.get(ref.selector) if ref.version is None else ref.version
@@ -61,3 +61,10 @@ def parse_alias(text: str) -> str:
         msg = f"{text!r} cannot be an alias, v1, v2 ... are versions; give a word such as default or best"
         raise UsageError(msg)
     return ref.selector
+
+
+def _absent(view: View) -> str:
+    """Say that the registry file that was asked for does not exist: reading it as empty may hide a typing error."""
+    nearest = view.layers[0]
+    asked = nearest.origin in ("--registry", "SMZOO_REGISTRY")
+    return f"{nearest.origin} {nearest.path} does not exist. " if asked and not nearest.path.exists() else ""

@@ -1,7 +1,8 @@
 """What stands in a registry file, and how files of older schemas are brought up.
 
-Field names are those of STAC and its machine-learning extension (MLM 1.5) where these have one: `architecture`,
-`framework`, `framework_version`, `hyperparameters`, `tasks`, `bbox`, `created`, `start_datetime`, `end_datetime`.
+Field names are those of STAC and its machine-learning extension (MLM 1.5) where these have one:
+`architecture`, `framework`, `framework_version`, `hyperparameters`, `tasks`, `bbox`, `created`,
+`start_datetime`, `end_datetime`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path, PurePosixPath
@@ -24,6 +26,7 @@ from pydantic import (
     FiniteFloat,
     JsonValue,
     ValidationError,
+    model_validator,
 )
 
 from zoo.errors import IntegrityError
@@ -102,26 +105,21 @@ class Target(Strict):
     depth: tuple[FiniteFloat, FiniteFloat] | None = None
 
 
-class Grid(Strict):
-    """A target grid: `resolution` (x, y) in units of `crs`, `transform` as affine orders its six numbers."""
-
-    crs: str
-    resolution: tuple[FiniteFloat, FiniteFloat]
-    name: str | None = None
-    shape: tuple[int, int] | None = None
-    transform: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] | None = (
-        None
-    )
-
-
 class Dataset(Strict):
-    """What the model learnt from; `files` maps file names (no folders) to their sha256, `n` counts rows."""
+    """What the model learnt from.
+
+    `files` maps file names (no folders) to their sha256, `definition` says how rows were made from them (features,
+    grids, quality, ...), `rows` counts rows and `dropped` those left out, by reason. The fingerprint covers all but
+    the two counts.
+    """
 
     fingerprint: str
-    n: int
+    rows: int
+    dropped: dict[str, int] = {}
     products: tuple[str, ...] = ()
     granules: tuple[str, ...] = ()
     files: dict[str, Sha256] = {}
+    definition: dict[str, JsonValue] = {}
 
 
 class Parity(Strict):
@@ -164,6 +162,11 @@ class ScoreRecord(Strict):
     period: str | None = None
     created: AwareDatetime = Field(default_factory=now)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_score(cls, value: Any) -> Any:
+        return asdict(value) if isinstance(value, Score) else value
+
     def score(self) -> Score:
         """Return the figure without its context."""
         return Score(**self.model_dump(include=set(Score.__dataclass_fields__)))
@@ -195,7 +198,7 @@ class VersionRecord(Strict):
     framework_version: str | None = None
     tasks: tuple[str, ...] = ("regression",)
     sensor: str | None = None
-    target_grid: Grid | None = None
+    target_grid: str | None = None
     hyperparameters: Annotated[dict[str, JsonValue], BeforeValidator(_plain)] = {}
     preset: str | None = None
     seed: int | None = None
@@ -205,7 +208,7 @@ class VersionRecord(Strict):
     environment: dict[str, str] = {}
     artefacts: dict[Name, Artefact] = {}
     scores: tuple[ScoreRecord, ...] = ()
-    notes: str = ""
+    notes: tuple[str, ...] = ()
     simulated: bool = False
 
 
@@ -284,9 +287,7 @@ def _migrate(raw: Any, source: Path) -> dict[str, Any]:
     document: dict[str, Any] = raw
     for step in range(found, SCHEMA):
         if step not in MIGRATIONS:
-            msg = (
-                f"registry {source} has schema {found}, which no release wrote; give another with --registry"
-            )
+            msg = f"registry {source} has schema {found}, which no release wrote; give another with --registry"
             raise IntegrityError(msg)
         document = MIGRATIONS[step](document) | {"schema": step + 1}
     return document

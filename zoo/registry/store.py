@@ -14,8 +14,9 @@ from filelock import FileLock, Timeout
 
 from zoo.errors import DataError, UnknownNameError, UsageError, ZooError
 from zoo.registry import files as disk
-from zoo.registry.layers import PUBLISHED, Layer, View, publishing, visible_layers
+from zoo.registry.layers import Layer, View, visible_layers
 from zoo.registry.reference import choose, parse_alias, parse_name
+from zoo.registry.resolved import Problem, Resolved, find, problem_of
 from zoo.registry.schema import (
     Addition,
     AliasMove,
@@ -91,13 +92,13 @@ class Registry:
             raise ZooError(msg)
         return max(found, key=lambda item: item.record.created)
 
-    def add(self, name: str, record: VersionRecord, files: Mapping[str, Path]) -> Resolved:
+    def add(self, name: str, record: VersionRecord | Mapping[str, Any], files: Mapping[str, Path]) -> Resolved:
         """Add a version under the next free number, its files copied beside the registry.
 
         Parameters
         ----------
         name : bare model name
-        record : what training knows; its artefacts are filled in here
+        record : what training knows, or its fields; the artefacts are filled in here
         files : kind of artefact -> file, copied under its own name
 
         Raises
@@ -109,13 +110,13 @@ class Registry:
         ZooError
             If the registry cannot be written.
         """
-        name = parse_name(name)
+        name, known = parse_name(name), VersionRecord.model_validate(record)
         _check_sources(files)
         with self._writing() as document:
             version = View.read(self.layers).last(name) + 1
             artefacts = self._shelve(name, version, files)
             model = document.models.get(name, Model())
-            versions = model.versions | {f"v{version}": record.model_copy(update={"artefacts": artefacts})}
+            versions = model.versions | {f"v{version}": known.model_copy(update={"artefacts": artefacts})}
             self._save(document, name, model.model_copy(update={"versions": versions, "last": version}))
         return self.resolve(f"{name}@v{version}")
 
@@ -138,11 +139,9 @@ class Registry:
                 _same_or_refuse(found, kind, path)
                 return found
             folder = self.layers[0].shelf / found.ref.name / str(found.ref.selector)
-            taken = [
-                kind for kind, item in found.record.artefacts.items() if Path(item.path).name == path.name
-            ]
+            taken = [kind for kind, item in found.record.artefacts.items() if Path(item.path).name == path.name]
             if taken:
-                msg = f"{found.ref} already has a file {path.name} (its {taken[0]}); give the new one another name"
+                msg = f"{found.ref} has a file {path.name} already (its {taken[0]}); give another name"
                 raise UsageError(msg)
             (self.layers[0].folder / folder).mkdir(parents=True, exist_ok=True)
             disk.copy(path, self.layers[0].folder / folder / path.name)
@@ -176,9 +175,7 @@ class Registry:
                 raise UnknownNameError(kind, alias, model.aliases)
             aliases = {key: value for key, value in model.aliases.items() if key != alias}
             aliases |= {alias: f"v{version}"} if version is not None else {}
-            move = AliasMove.model_validate(
-                {"time": now(), "alias": alias, "from": _key(before), "to": _key(version)}
-            )
+            move = AliasMove.model_validate({"time": now(), "alias": alias, "from": _key(before), "to": _key(version)})
             self._save(
                 document,
                 name,
@@ -203,9 +200,7 @@ class Registry:
             last = View.read(self.layers).last(found.ref.name)
             self._save(document, found.ref.name, model.model_copy(update={"versions": left, "last": last}))
             layer = self.layers[0]
-            shutil.rmtree(
-                layer.folder / layer.shelf / found.ref.name / str(found.ref.selector), ignore_errors=True
-            )
+            shutil.rmtree(layer.folder / layer.shelf / found.ref.name / str(found.ref.selector), ignore_errors=True)
         return found.ref
 
     def verify(self, ref: str | ModelRef | None = None) -> tuple[Problem, ...]:
@@ -219,9 +214,7 @@ class Registry:
         ]
         hidden = View.read(self.layers).hidden() if ref is None else ()
         for name, number, above, below in hidden:
-            problems.append(
-                Problem(f"{name}@v{number}", "", f"in {below.path} is hidden by the one in {above.path}")
-            )
+            problems.append(Problem(f"{name}@v{number}", "", f"in {below.path} is hidden by the one in {above.path}"))
         return tuple(problems)
 
     @property
@@ -231,7 +224,7 @@ class Registry:
 
     def _writable(self) -> Layer:
         layer = self.layers[0]
-        if layer.path == PUBLISHED and not publishing():
+        if layer.closed:
             msg = f"{layer.path} is the published registry, which is only read; give another with --registry"
             raise UsageError(msg)
         return layer
@@ -306,9 +299,7 @@ class Registry:
         self._save(document, name, model.model_copy(update=update))
 
 
-def score_records(
-    scores: Iterable[Score], context: Mapping[str, str | None] | None = None
-) -> tuple[ScoreRecord, ...]:
+def score_records(scores: Iterable[Score], context: Mapping[str, str | None] | None = None) -> tuple[ScoreRecord, ...]:
     """Turn scores into registry entries; `context` may hold `region` and `period`."""
     return tuple(ScoreRecord.model_validate({**asdict(score), **(context or {})}) for score in scores)
 
@@ -339,7 +330,7 @@ def _same_or_refuse(found: Resolved, kind: str, path: Path) -> None:
 def _check_removable(wanted: ModelRef, found: Resolved, writable: Layer) -> None:
     if wanted.version is None:
         msg = f"{wanted} names no version to remove; say which, for example zoo models remove {found.ref}"
-    elif found.layer.path == PUBLISHED and not publishing():
+    elif found.layer.closed:
         msg = f"{found.ref} is published with the program and cannot be removed"
     elif found.layer != writable:
         msg = f"{found.ref} lives in {found.layer.path}; add --registry {found.layer.path}"

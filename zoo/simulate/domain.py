@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
+import pyproj
 import rasterio
 from affine import Affine
 from odc.geo.geobox import GeoBox
@@ -32,14 +33,14 @@ class Domain:
     Attributes
     ----------
     area : as asked for
-    date : day of the scene, UTC
+    day : of the scene, UTC
     statement : says that the data are simulated; goes into every file
     target : grid of the 1 km truth, EASE-Grid 2.0 M01, whole M09 cells
     base : 4 x 4 pixels a target pixel, two M09 cells wider on every side
     """
 
     area: Area
-    date: date
+    day: date
     statement: str
     target: GeoBox
     base: GeoBox
@@ -88,13 +89,11 @@ class Domain:
         return self._onto(values, affine, shape, crs, Resampling.average)
 
     def interpolate(self, values: Field, affine: Affine, shape: tuple[int, int], crs: str) -> Field:
-        """Bilinear values of a base field at the pixels of another grid; NaN outside."""
+        """Bilinear values of base fields, (..., row, column), at the pixels of another grid; NaN outside."""
         return self._onto(values, affine, shape, crs, Resampling.bilinear)
 
-    def _onto(
-        self, values: Field, affine: Affine, shape: tuple[int, int], crs: str, how: Resampling
-    ) -> Field:
-        result = np.full(shape, np.nan, dtype=np.float32)
+    def _onto(self, values: Field, affine: Affine, shape: tuple[int, int], crs: str, how: Resampling) -> Field:
+        result = np.full((*values.shape[:-2], *shape), np.nan, dtype=np.float32)
         with rasterio.Env(GDAL_NUM_THREADS="1"):
             reproject(
                 np.ascontiguousarray(values, dtype=np.float32),
@@ -112,9 +111,10 @@ class Domain:
 
     def window(self, affine: Affine, shape: tuple[int, int], crs: str) -> tuple[slice, slice] | None:
         """Rows and columns of a larger grid that the base grid touches; None if it does not."""
-        box = self.base.boundingbox.to_crs(crs)
-        corners = [~affine * point for point in ((box.left, box.top), (box.right, box.bottom))]
-        (left, top), (right, bottom) = corners
+        box = self.base.boundingbox
+        to_crs = pyproj.Transformer.from_crs("EPSG:6933", crs, always_xy=True)
+        west, south, east, north = to_crs.transform_bounds(box.left, box.bottom, box.right, box.top, densify_pts=21)
+        (left, top), (right, bottom) = ~affine * (west, north), ~affine * (east, south)
         rows = slice(max(0, math.floor(top)), min(shape[0], math.ceil(bottom)))
         columns = slice(max(0, math.floor(left)), min(shape[1], math.ceil(right)))
         return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None

@@ -21,9 +21,12 @@ _STREAMS = ("terrain", "landscape", "unobserved", "smap", "amsr2", "modis", "lan
 def streams(seed: int) -> Streams:
     """Return one independent generator for each part of a scene."""
     spawned = np.random.SeedSequence(seed).spawn(len(_STREAMS))
-    return {
-        name: np.random.default_rng(sequence) for name, sequence in zip(_STREAMS, spawned, strict=True)
-    }
+    return {name: np.random.default_rng(sequence) for name, sequence in zip(_STREAMS, spawned, strict=True)}
+
+
+def single(values: npt.ArrayLike) -> Field:
+    """Return values as float32."""
+    return np.asarray(values, dtype=np.float32)
 
 
 def gaussian_field(
@@ -66,7 +69,7 @@ def _padded(size: int, length: float) -> int:
 def standardised(values: npt.NDArray[Any]) -> Field:
     """Shift and scale to mean 0 and standard deviation 1."""
     centred = values - values.mean(dtype=np.float64)
-    return (centred / centred.std(dtype=np.float64)).astype(np.float32)
+    return single(centred / centred.std(dtype=np.float64))
 
 
 def covering(field: Field, share: float) -> Mask:
@@ -94,4 +97,4 @@ def block_mean(values: Field, size: int) -> Field:
     valid = np.isfinite(blocks)
     count = valid.sum(axis=(1, 3))
     total = np.where(valid, blocks, 0).sum(axis=(1, 3), dtype=np.float64)
-    return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0).astype(np.float32)
+    return single(np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0))

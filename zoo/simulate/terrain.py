@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoo.simulate.domain import Domain
-from zoo.simulate.fields import Field, gaussian_field, sigmoid, smoothed, standardised
+from zoo.simulate.fields import Field, gaussian_field, sigmoid, single, smoothed, standardised
 
 SUN_ELEVATION = 46.0
 """Degrees; late September at 42 N, 10:30 local solar time."""
@@ -44,7 +44,7 @@ def make_terrain(domain: Domain, rng: np.random.Generator) -> Terrain:
     shape, spacing = domain.shape, domain.spacing
     southness = _southness(shape, spacing)
     basin = gaussian_field(rng, shape, spacing, 25e3, 4.0)
-    roughness = sigmoid(2.2 * southness + 0.9 * basin - 0.5)
+    roughness = sigmoid(single(2.2 * southness + 0.9 * basin - 0.5))
     elevation = 1390 + 190 * southness + 75 * basin + (45 + 360 * roughness) * _ridges(rng, domain)
     elevation = _softly_limited(elevation + 6 * gaussian_field(rng, shape, spacing, 2e3, 3.0), 1190.0, 2140.0)
     upslope = _upslope_area(elevation, spacing)
@@ -53,7 +53,7 @@ def make_terrain(domain: Domain, rng: np.random.Generator) -> Terrain:
     wetness = np.log(upslope / (steepness + 0.01))
     return Terrain(
         elevation=elevation,
-        illumination=_illumination(down, across),
+        illumination=_illumination(single(down), single(across)),
         wetness=standardised(smoothed(wetness.astype(np.float32), spacing, 250.0)),
         upslope=upslope,
         relief=(elevation - smoothed(elevation, spacing, 2000.0)).astype(np.float32),
@@ -73,9 +73,9 @@ def _ridges(rng: np.random.Generator, domain: Domain) -> Field:
     total = np.zeros(domain.shape, dtype=np.float32)
     weight: Field | float = 1.0
     for order, length in enumerate(_OCTAVES):
-        noise = gaussian_field(rng, domain.shape, domain.spacing, length, 4.5)
+        noise = gaussian_field(rng, domain.shape, domain.spacing, length, 4.2)
         crest = (1 - np.minimum(np.abs(noise), 1.8) / 0.9).astype(np.float32)
-        total += 0.55**order * weight * crest
+        total += 0.62**order * weight * crest
         weight = np.clip(0.5 + 0.5 * crest, 0.15, 1)
     return standardised(total) * np.float32(0.55)
 
@@ -84,7 +84,7 @@ def _softly_limited(values: Field, low: float, high: float) -> Field:
     """Bend values that leave the range back into it."""
     middle, half = (low + high) / 2, (high - low) / 2
     scaled = (values - middle) / half
-    return (middle + half * scaled / (1 + np.abs(scaled) ** 6) ** (1 / 6)).astype(np.float32)
+    return single(middle + half * scaled / (1 + np.abs(scaled) ** 6) ** (1 / 6))
 
 
 def _illumination(down: Field, across: Field) -> Field:
@@ -97,7 +97,7 @@ def _illumination(down: Field, across: Field) -> Field:
     )
     # rows run south, so the gradient towards the north is -down
     cosine = (-across * east + down * north + up) / np.sqrt(1 + down**2 + across**2)
-    return (np.maximum(cosine, 0) / up - 1).astype(np.float32)
+    return single(np.maximum(cosine, 0) / up - 1)
 
 
 def _upslope_area(elevation: Field, spacing: tuple[float, float]) -> Field:

@@ -1,0 +1,37 @@
+"""The help of every command is a golden file: a change of it is seen. Write them anew with: make golden."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("help")
+    subprocess.run([sys.executable, str(GOLDEN / "write.py"), str(folder)], check=True)
+    return {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.txt")}
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in GOLDEN.glob("*.txt")))
+def test_the_help_is_the_golden_one(printed, name):
+    assert printed.get(name) == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def test_every_command_has_a_golden_file(printed):
+    assert set(printed) == {path.stem for path in GOLDEN.glob("*.txt")}
+    assert {"zoo", "train", "predict", "inspect", "export", "validate", "models-list"} <= set(printed)
+
+
+def test_every_command_and_option_is_explained(printed):
+    """A line that names an option ends in more than its name and type."""
+    bare = [
+        (name, line)
+        for name, text in printed.items()
+        for line in text.splitlines()
+        if line.startswith("│ ") and "--" in line and len(line.strip("│ ").split()) < 3
+    ]
+    assert bare == []

@@ -1,0 +1,92 @@
+"""`zoo export`: compile a trained model, and prove that it equals the original."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from zoo.cli.options import RegistryOption
+from zoo.cli.output import JsonOption, Output, QuietOption, table
+
+if TYPE_CHECKING:
+    from zoo.registry import Resolved
+
+
+def register(app: typer.Typer) -> None:
+    """Attach the command."""
+    app.command("export")(export)
+
+
+def export(
+    exporter: Annotated[str, typer.Argument(metavar="FORMAT", help="Exporter, see: zoo plugins. Normally: onnx.")],
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="NAME, NAME@vN or NAME@ALIAS. Default: the newest.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Copy the compiled file here, too.", show_default=False)
+    ] = None,
+    registry: RegistryOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Compile a trained model to one file and add it to the registry.
+
+    The compiled model is compared with the trained one on test vectors; if they differ, nothing is written (exit 3).
+    """
+    from zoo.exporting import export_model
+    from zoo.plugins import host
+    from zoo.registry import Registry
+    from zoo.types import ExporterSpec
+
+    host().find(ExporterSpec, exporter)  # an unknown format is said before a model is looked for
+    opened = Registry.open(registry)
+    found = opened.resolve(model) if model else opened.newest()
+    done = found.has(exporter)
+    version = export_model(opened, found.ref, exporter)
+    sink = Output(as_json=as_json, quiet=quiet)
+    if done:
+        sink.note(f"{version.ref} was exported before; its hash was checked.")
+    _report(sink, version, exporter, already=done, copy=_copy(version, exporter, output))
+
+
+def _copy(version: Resolved, exporter: str, output: Path | None) -> Path | None:
+    from zoo.artefact import write_bytes
+
+    if output is not None:
+        write_bytes(output, version.path(exporter).read_bytes())
+    return output
+
+
+def _report(sink: Output, version: Resolved, exporter: str, *, already: bool, copy: Path | None) -> None:
+    artefact = version.record.artefacts[exporter]
+    parity = artefact.parity.model_dump(by_alias=True, exclude_none=True) if artefact.parity else {}
+    path = version.locate(exporter)
+    payload: dict[str, Any] = {
+        "model": str(version.ref),
+        "artifacts": {exporter: str(path), **({"copy": str(copy)} if copy else {})},
+        "sha256": artefact.sha256,
+        "bytes": artefact.bytes,
+        "opset": artefact.opset,
+        "inputs": artefact.inputs,
+        "outputs": artefact.outputs,
+        "parity": parity,
+        "already_exported": already,
+    }
+    rows: list[tuple[str, object]] = [
+        ("file", path),
+        *([("copy", copy)] if copy else []),
+        ("size", f"{artefact.bytes:,} bytes"),
+        ("sha256", artefact.sha256),
+        ("opset", artefact.opset),
+    ]
+    if parity:
+        rows += [
+            ("test vectors", f"{parity['n']:,} on {parity['provider']}"),
+            ("largest difference", f"{parity['max']:.2g} m3 m-3"),
+        ]
+    title = f"{version.ref} as {exporter}"
+    sink.result(payload, lambda console: console.print(table(title, ("", ""), rows)))
+    sink.note(f"Next: zoo predict --model {version.ref}")

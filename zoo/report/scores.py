@@ -1,0 +1,99 @@
+"""Tables of scores for the report: an estimator a row, a metric a column, the best of each column marked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from zoo.types import Score
+
+__all__ = ["Cell", "Table", "score_tables"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell: text, the interval below it, and whether it is the best of its column."""
+
+    text: str
+    interval: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table; the first column heads the rows. `numeric` aligns the others to the right."""
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    numeric: bool = True
+
+
+HEADINGS = {
+    "r": "R",
+    "r2": "R² (1 - SSE/SST)",
+    "r2_pearson": "R² (square of R)",
+    "rmse": "RMSE",
+    "ubrmse": "ubRMSE",
+    "bias": "bias",
+    "mae": "MAE",
+    "mre": "MRE",
+}
+DIGITS = {"r": 3, "r2": 3, "r2_pearson": 3, "mre": 3}
+LARGER_IS_BETTER = ("r", "r2", "r2_pearson")
+
+
+def score_tables(scores: Sequence[Score]) -> list[Table]:
+    """Return one table for each reference and split, in the order in which they first appear.
+
+    Best is the largest r, r2 and r2_pearson and the smallest rmse, ubrmse, |bias|, mae and mre of two or more
+    estimators, as printed: equal figures share it. Intervals may overlap: best is no claim of significance.
+    """
+    return [
+        _table([score for score in scores if (score.reference, score.split) == key], *key)
+        for key in dict.fromkeys((score.reference, score.split) for score in scores)
+    ]
+
+
+def _table(scores: Sequence[Score], reference: str, split: str) -> Table:
+    metrics = [metric for metric in HEADINGS if any(score.metric == metric for score in scores)]
+    estimators = list(dict.fromkeys(score.estimator for score in scores))
+    found = {(score.estimator, score.metric): score for score in scores}
+    best = {metric: _best([found.get((estimator, metric)) for estimator in estimators], metric) for metric in metrics}
+    rows = [
+        [
+            Cell(estimator),
+            *(_cell(found.get((estimator, metric)), best[metric]) for metric in metrics),
+            Cell(f"{max(score.n for score in scores if score.estimator == estimator):,}"),
+        ]
+        for estimator in estimators
+    ]
+    caption = f"Against {reference} ({split}); below each figure its 95 % interval; errors in m³ m⁻³, MRE as a share"
+    return Table(caption, ["estimator", *(HEADINGS[metric] for metric in metrics), "n"], rows)
+
+
+def _cell(score: Score | None, best: str | None) -> Cell:
+    if score is None or score.value is None:
+        return Cell("-")
+    text = _text(score, score.value)
+    interval = ""
+    if score.ci_low is not None and score.ci_high is not None:
+        interval = f"{_text(score, score.ci_low)} to {_text(score, score.ci_high)}"
+    return Cell(text, interval, text.lstrip("-") == best if score.metric == "bias" else text == best)
+
+
+def _best(scores: Sequence[Score | None], metric: str) -> str | None:
+    """Return the best figure as printed; None unless two estimators have one."""
+    known = [(score, score.value) for score in scores if score is not None and score.value is not None]
+    if len(known) < 2:
+        return None
+    order: Callable[[tuple[Score, float]], float] = (
+        (lambda item: -item[1]) if metric in LARGER_IS_BETTER else (lambda item: abs(item[1]))
+    )
+    score, value = min(known, key=order)
+    text = _text(score, value)
+    return text.lstrip("-") if metric == "bias" else text
+
+
+def _text(score: Score, value: float) -> str:
+    return f"{value:.{DIGITS.get(score.metric, 4)}f}"

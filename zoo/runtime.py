@@ -1,0 +1,231 @@
+"""Inference with onnxruntime: which provider, how many rows at a time, and rows with missing predictors left out."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime
+
+from zoo.artefact import Feature, Header
+from zoo.errors import DataError, IntegrityError, UsageError, ZooError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["BATCH", "Session"]
+
+BATCH = 2048
+"""Rows that go through the model at once: bounds memory, and 1,024 to 2,048 were fastest for networks of 200 to 1,000
+units a layer (onnxruntime 1.31, two cores; 8,192 took up to 1.6 times as long); forests do not care."""
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+_SILENT, _WARNING, _ERROR = 4, 2, 3
+
+
+class Session:
+    """A compiled model, ready to predict.
+
+    Parameters
+    ----------
+    model : path of a `model.onnx`, or its bytes
+    device : `cpu`; `cuda`, which fails where CUDA cannot be used; `auto`, which takes CUDA where it can
+    threads : of the CPU; all that this process may use by default
+    verify_sha256 : hash that the file must have
+
+    Attributes
+    ----------
+    provider : what onnxruntime runs on
+    header : what the model says about itself
+    features : predictors in the order of the columns
+    clip : lowest and highest soil moisture that the model returns, m3 m-3
+    target : what it returns
+
+    Raises
+    ------
+    DataError
+        If the file is missing or no ONNX model.
+    IntegrityError
+        If its hash is another, or it has no header of this program.
+    UsageError
+        If `device` is none of the three.
+    ZooError
+        If `device` is `cuda` and CUDA cannot be used here or for this model.
+    """
+
+    def __init__(
+        self,
+        model: Path | bytes,
+        device: str = "auto",
+        threads: int | None = None,
+        verify_sha256: str | None = None,
+    ) -> None:
+        name = "The model" if isinstance(model, bytes) else str(model)
+        content = model if isinstance(model, bytes) else _read(model)
+        _verify(content, verify_sha256, name)
+        self._session = _open(content, device, threads, name)
+        self.provider: str = self._session.get_providers()[0]
+        text = self._session.get_modelmeta().custom_metadata_map.get("zoo")
+        self.header = Header.parse(text, name)
+        self.features: tuple[Feature, ...] = self.header.features
+        self.clip: tuple[float, float] = self.header.clip
+        self.target: dict[str, Any] = self.header.target
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the predictors in the order of the columns."""
+        return [feature.name for feature in self.features]
+
+    def features_in(self, available: Sequence[str], *, allow_extra: bool = False) -> list[str]:
+        """Return the names of the model's predictors in its own order, if they are all available.
+
+        Parameters
+        ----------
+        available : names that there are, in any order
+        allow_extra : whether names that the model does not know are passed over (the other columns of a table)
+
+        Raises
+        ------
+        DataError
+            If predictors are missing, given twice or, unless allowed, not known to the model; all are named.
+        """
+        known = set(available)
+        complaints = {
+            "missing": [name for name in self.names if name not in known],
+            "given twice": sorted({name for name in self.names if list(available).count(name) > 1}),
+            "not known to the model": [] if allow_extra else sorted(known.difference(self.names)),
+        }
+        told = [f"{what}: {', '.join(names)}" for what, names in complaints.items() if names]
+        if told:
+            msg = f"Predictors do not fit the model; {'; '.join(told)}; it takes {', '.join(self.names)}"
+            raise DataError(msg)
+        return self.names
+
+    def predict(self, X: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """Predict row by row; a row with a missing (NaN or infinite) predictor never reaches the model.
+
+        Parameters
+        ----------
+        X : (n, k), predictors in the order of `features` and in their units
+
+        Returns
+        -------
+        soil_moisture : (n,) float32, m3 m-3, within `clip`; NaN where a predictor is missing
+        out_of_range : (n,) bool, where the model's own answer lay outside `clip`
+
+        Raises
+        ------
+        DataError
+            If X has not one column a feature.
+        """
+        rows = np.asarray(X)
+        if rows.ndim != 2 or rows.shape[1] != len(self.features):
+            msg = f"Predictors have shape {rows.shape}, expected (n, {len(self.features)}): {', '.join(self.names)}"
+            raise DataError(msg)
+        soil_moisture = np.full(len(rows), np.nan, np.float32)
+        out_of_range = np.zeros(len(rows), np.bool_)
+        for start in range(0, len(rows), BATCH):
+            part = slice(start, start + BATCH)
+            soil_moisture[part], out_of_range[part] = self._predict_batch(rows[part])
+        return soil_moisture, out_of_range
+
+    def _predict_batch(self, rows: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        with np.errstate(over="ignore"):  # beyond float32 is infinite, thus missing
+            predictors = np.asarray(rows, np.float32, order="C")
+        soil_moisture = np.full(len(rows), np.nan, np.float32)
+        out_of_range = np.zeros(len(rows), np.bool_)
+        whole = np.isfinite(predictors).all(axis=1)
+        if whole.any():
+            given = predictors if whole.all() else predictors[whole]
+            answers, outside = self._run(given)
+            soil_moisture[whole], out_of_range[whole] = answers[:, 0], outside[:, 0]
+        return soil_moisture, out_of_range
+
+    def _run(self, predictors: npt.NDArray[np.float32]) -> Any:
+        try:
+            return self._session.run(["soil_moisture", "out_of_range"], {"predictors": predictors})
+        except Exception as error:  # onnxruntime's classes have no base of their own
+            msg = f"onnxruntime failed on {self.provider}: {_first_line(error)}; try --device cpu"
+            raise ZooError(msg) from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror or error}; expected a model.onnx made by zoo export onnx"
+        raise DataError(msg) from error
+
+
+def _verify(content: bytes, expected: str | None, name: str) -> None:
+    found = hashlib.sha256(content).hexdigest()
+    if expected is not None and found != expected:
+        msg = f"{name} has sha256 {found[:12]}..., expected {expected[:12]}...: it was changed; restore it"
+        raise IntegrityError(msg)
+
+
+def _open(content: bytes, device: str, threads: int | None, name: str) -> Any:
+    """Open a session on the device asked for; `auto` stays on the CPU where CUDA fails or has no kernel for it."""
+    if device not in ("auto", "cpu", "cuda"):
+        msg = f"--device {device!r} is not known; expected auto, cpu or cuda"
+        raise UsageError(msg)
+    session = _create(content, [CPU], threads, name)
+    if device == "cpu":
+        return session
+    if session.get_modelmeta().custom_metadata_map.get("devices") == "cpu":
+        if device == "auto":
+            return session
+        msg = f"--device cuda: onnxruntime has no CUDA kernel for {name} (decision trees); use --device cpu or auto"
+        raise ZooError(msg)
+    faster = _create_on_cuda(content, threads, name)
+    if device == "cuda" and faster is None:
+        msg = (
+            "--device cuda: onnxruntime cannot use CUDA here (no GPU, no driver, or CUDA and cuDNN are not "
+            "installed); use --device cpu, or: pip install 'soil-moisture-zoo[cuda]'"
+        )
+        raise ZooError(msg)
+    return session if faster is None else faster
+
+
+def _create_on_cuda(content: bytes, threads: int | None, name: str) -> Any | None:
+    """Open a session on CUDA, None if it cannot be; onnxruntime's pages about missing libraries are kept quiet."""
+    if CUDA not in onnxruntime.get_available_providers():
+        return None
+    onnxruntime.set_default_logger_severity(_SILENT)
+    try:
+        with redirect_stdout(io.StringIO()):
+            onnxruntime.preload_dlls()
+        session = _create(content, [CUDA, CPU], threads, name)
+    except DataError:
+        return None
+    finally:
+        onnxruntime.set_default_logger_severity(_WARNING)
+    return session if CUDA in session.get_providers() else None
+
+
+def _create(content: bytes, providers: list[str], threads: int | None, name: str) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or _usable_cores()
+    options.log_severity_level = _ERROR
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=providers, enable_fallback=0)
+    except Exception as error:  # onnxruntime's classes have no base of their own
+        msg = f"{name} cannot be opened by onnxruntime: {_first_line(error)}; export the model anew"
+        raise DataError(msg) from error
+    return session
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _usable_cores() -> int:
+    """Cores that this process may use; onnxruntime would count those of the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
