@@ -49,14 +49,15 @@ def write_demo_report(done: Demonstration, coarse: dict[str, xr.DataArray]) -> P
             "works and what each step does, not how well soil moisture is known anywhere.",
             "A deep belief network (DBN) and a random forest (RF) learned the coarse field of the sensor from "
             "predictors averaged onto its cells, and predicted at 1 km. 'Corrected' maps keep the sensor's mean over every "
-            "coarse cell. Bilinear interpolation of the coarse field is what they have to beat.",
+            "coarse cell. Bilinear interpolation of the coarse field is what they have to beat; it is scored on the "
+            "pixels where the models have a value, although it has no gaps under clouds.",
         ],
         maps={
             "SMAP L4, 9 km": coarse["smap"],
             **{TITLES[label]: array for label, array in maps.items()},
             "Truth, 1 km": truth,
             "AMSR-2 LPRM, 10 km": coarse["amsr2"],
-            **{f"{TITLES[label]} (AMSR-2)": array for label, array in amsr2.items()},
+            **amsr2,
         },
         stations=_stations(scene.stations),
         residuals={

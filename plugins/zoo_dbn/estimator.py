@@ -21,6 +21,7 @@ from zoo_dbn.parameters import ParameterError, check_parameters
 from zoo_dbn.pretraining import Pretraining, pretrain
 from zoo_dbn.rbm import ContrastiveDivergence
 from zoo_dbn.rows import Floats, Rows, hold_out, merge_equal_rows
+from zoo_dbn.threads import threads_for
 
 if TYPE_CHECKING:
     import onnx
@@ -161,7 +162,8 @@ class DeepBeliefNetwork(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self._fit_scaling(learnt)
         network = initial_network(len(self._coding.offset), self.hidden_layers_structure, self.n_members, generator)
         self.n_parameters_ = network.parameters_of_a_member()
-        with torch.no_grad():
+        step = self.batch_size * self.n_members * self.n_parameters_
+        with torch.no_grad(), threads_for(step):
             layers = self._pretrain(network, rows, apart, generator) if self.pretrain else []
             course = self._fine_tune(network, learnt, rows.take(apart) if self.early_stopping else None, generator)
         self._keep(network)

@@ -29,19 +29,22 @@ def test_the_simulated_granule_is_inspected(extended, scene):
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("day", ["20150506", "20150507"])
-def test_real_smos_files_are_inspected_as_xarray_reads_them(extended, real_data, day):
-    (path,) = (real_data / "smos").glob(f"*_{day}T000000_*.nc")
-    values, lon, lat = read(path)
-    (seen,) = extended.json("zoo", "inspect", path)["files"]
-    (field,) = seen["fields"]
-    assert (seen["product"], seen["orbit"], seen["simulated"]) == ("MIR_CLF31.300", "A", False)
-    assert (field["rows"], field["columns"], field["units"]) == (101, 151, "m3 m-3")
-    assert field["valid"] == values.size
-    for share, name in ((0, "min"), (0.25, "p25"), (0.5, "p50"), (0.75, "p75"), (1, "max")):
-        assert field["quantiles"][name] == pytest.approx(np.quantile(values, share), abs=1e-6)
-    assert field["crs"] == "EPSG:6933"
-    assert field["bounds"] == pytest.approx(outer_edges(lon, lat), abs=1e-3)
+def test_real_smos_files_are_inspected_as_xarray_reads_them(extended, real_data):
+    paths = sorted((real_data / "smos").glob("SM_OPER_MIR_CLF31A_2015050[67]T000000_*.nc"))
+    inspected = {Path(seen["files"][0]): seen for seen in extended.json("zoo", "inspect", *paths)["files"]}
+    assert sorted(inspected) == paths
+    assert len(paths) == 2
+    for path, seen in inspected.items():
+        values, lon, lat = read(path)
+        (field,) = seen["fields"]
+        assert (seen["product"], seen["orbit"], seen["simulated"]) == ("MIR_CLF31.300", "A", False)
+        assert seen["start"] == f"{path.name[19:23]}-{path.name[23:25]}-{path.name[25:27]}T00:00:00Z"
+        assert (field["rows"], field["columns"], field["units"]) == (101, 151, "m3 m-3")
+        assert field["valid"] == values.size
+        for share, name in ((0, "min"), (0.25, "p25"), (0.5, "p50"), (0.75, "p75"), (1, "max")):
+            assert field["quantiles"][name] == pytest.approx(np.quantile(values, share), abs=1e-6)
+        assert field["crs"] == "EPSG:6933"
+        assert field["bounds"] == pytest.approx(outer_edges(lon, lat), abs=1e-3)
 
 
 def test_gbm_trains_on_the_sample_scene_and_predicts(extended, untrained):

@@ -570,3 +570,11 @@ def test_state_survives_safetensors(tmp_path: Path) -> None:
         assert array.dtype == back[name].dtype
         np.testing.assert_array_equal(back[name], array)
     assert DeepBeliefNetwork.to_onnx(back) == DeepBeliefNetwork.to_onnx(state)
+
+
+def test_a_small_network_trains_on_one_thread_and_puts_the_number_back(monkeypatch):
+    before, set_to = torch.get_num_threads(), []
+    monkeypatch.setattr(torch, "set_num_threads", set_to.append)
+    X = np.random.default_rng(0).random((40, 3))
+    DeepBeliefNetwork(hidden_layers_structure=[4], BP_epochs=2).fit(X, 0.2 + 0.1 * X[:, 0])
+    assert set_to == [1, before]

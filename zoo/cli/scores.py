@@ -29,8 +29,8 @@ def show_scores(console: Console, scores: Sequence[Score], title: str) -> None:
         for estimator in dict.fromkeys(score.estimator for score in part):
             by_metric = {score.metric: score for score in part if score.estimator == estimator}
             rows.append((estimator, *(cell(by_metric.get(metric)) for metric in metrics), _n(by_metric)))
-        console.print(table(title, ("estimator", *metrics, "n"), rows, right=(*metrics, "n")))
-        console.print(f"against {reference}; {split}; 95 % intervals; errors in m3 m-3")
+        console.print(table(f"{title}, against {reference}", ("estimator", *metrics, "n"), rows, right=(*metrics, "n")))
+        console.print(f"{split}; below each figure its 95 % interval; errors in m3 m-3\n")
 
 
 def cell(score: Score | None) -> str:
