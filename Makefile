@@ -21,7 +21,7 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP) ## benchmarks, one after the other
-	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 publish: $(STAMP) ## train the published models on the sample scene
 	rm -rf zoo/published/registry.json zoo/published/smd-dbn zoo/published/smd-rf

