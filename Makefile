@@ -3,13 +3,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check lint types bench golden publish clean
+.PHONY: demo test check lint types bench bench-coverage golden publish clean
 
 demo: $(STAMP) ## simulate a scene, train, export, predict, validate; ends with out/demo/report.html
 	$(BIN)/zoo demo --out out/demo
 
 test: $(STAMP) ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore tests/packaging -n 2 --dist loadscope
+	$(BIN)/python -m pytest tests/packaging
 
 check: lint types test ## what CI runs
 
@@ -22,6 +23,9 @@ types: $(STAMP)
 
 bench: $(STAMP) ## benchmarks, one after the other
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+bench-coverage: $(STAMP) ## how often 95 % intervals hold the truth, in simulation (about ten minutes)
+	$(BIN)/python benchmarks/coverage.py
 
 publish: $(STAMP) ## train the published models on the sample scene
 	rm -rf zoo/published/registry.json zoo/published/smd-dbn zoo/published/smd-rf

@@ -12,12 +12,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def shared_cache(factory: pytest.TempPathFactory) -> Path:
+    """Return the cache folder of a test run: the sample scene is made once, by whichever worker wants it first."""
+    base = factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+
+
 @pytest.fixture(autouse=True)
 def _user_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the tests out of the user's registry, cache and settings."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("SMZOO_DATA_DIR", str(home / "data"))
-    monkeypatch.setenv("SMZOO_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))  # the scene is made once
+    monkeypatch.setenv("SMZOO_CACHE_DIR", str(shared_cache(tmp_path_factory)))
     for name in ("SMZOO_REGISTRY", "SMZOO_DEBUG", "SMZOO_PUBLISH"):
         monkeypatch.delenv(name, raising=False)
 

@@ -21,7 +21,16 @@ from zoo.registry.files import sync_folder
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["FORMAT", "PHYSICAL_RANGE", "Feature", "Header", "TrainedModel", "probe_rows", "write_bytes"]
+__all__ = [
+    "FORMAT",
+    "PHYSICAL_RANGE",
+    "Feature",
+    "Header",
+    "TrainedModel",
+    "calibration_rows",
+    "probe_rows",
+    "write_bytes",
+]
 
 FORMAT = 1
 """The format of the file that this program writes, and the only one that it reads."""
@@ -30,7 +39,7 @@ PHYSICAL_RANGE = (0.0, 1.0)
 """Volumetric soil moisture that can be, m3 m-3: a share of the soil's volume. No lower ceiling holds everywhere:
 saturated Sphagnum peat is 95 to nearly 100 % water by volume (Boelter 1964, Soil Sci. Soc. Am. Proc. 28, 433-435)."""
 
-_STATE = "state/"
+_STATE, _CALIBRATION = "state/", "calib/X"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +121,7 @@ class TrainedModel:
     test_X : (m, k) float32, predictors to judge exports by; see `probe_rows`
     test_y : (m,) float64, the estimator's own answers to `test_X`, not clipped, m3 m-3
     clip : lowest and highest soil moisture that the model may return, m3 m-3
+    calib_X : (c, k) float32, predictors as the model meets them, to calibrate compressed forms by; may be missing
     """
 
     downscaler: str
@@ -122,6 +132,7 @@ class TrainedModel:
     test_X: npt.NDArray[np.float32]
     test_y: npt.NDArray[np.float64]
     clip: tuple[float, float] = PHYSICAL_RANGE
+    calib_X: npt.NDArray[np.float32] | None = None
 
     @property
     def header(self) -> Header:
@@ -157,6 +168,8 @@ class TrainedModel:
         arrays = {_STATE + name: np.asarray(array, order="C") for name, array in self.state.items()}
         arrays["test/X"] = np.asarray(self.test_X, np.float32, order="C")
         arrays["test/y"] = np.asarray(self.test_y, np.float64, order="C")
+        if self.calib_X is not None:
+            arrays[_CALIBRATION] = np.asarray(self.calib_X, np.float32, order="C")
         _check_test_vectors(arrays, len(self.features), str(path))
         write_bytes(path, save(arrays, metadata={"zoo": self.header.text()}))
 
@@ -183,7 +196,16 @@ class TrainedModel:
             test_X=arrays["test/X"],
             test_y=arrays["test/y"],
             clip=header.clip,
+            calib_X=arrays.get(_CALIBRATION),
         )
+
+
+def calibration_rows(X: npt.NDArray[Any], *, rows: int = 20_000, seed: int = 0) -> npt.NDArray[np.float32]:
+    """Choose rows to calibrate compressed forms of a model by: all of X (n, k), or `rows` of them at random."""
+    given = np.asarray(X, np.float32)
+    if len(given) <= rows:
+        return given
+    return given[np.sort(np.random.default_rng(seed).choice(len(given), rows, replace=False))]
 
 
 def probe_rows(X: npt.NDArray[Any], *, rows: int = 1024, seed: int = 0) -> npt.NDArray[np.float32]:
@@ -269,6 +291,10 @@ def _first(error: ValidationError) -> str:
 
 
 def _check_test_vectors(arrays: Mapping[str, npt.NDArray[Any]], features: int, source: str) -> None:
+    calibration = arrays.get(_CALIBRATION)
+    if calibration is not None and (calibration.ndim != 2 or calibration.shape[1] != features):
+        msg = f"{source} has calibration rows of shape {calibration.shape}, expected (c, {features}); train anew"
+        raise IntegrityError(msg)
     X, y = arrays.get("test/X"), arrays.get("test/y")
     if X is None or y is None or X.ndim != 2 or X.shape[1] != features or y.shape != X.shape[:1] or not len(X):
         got = "none" if X is None or y is None else f"X {X.shape} and y {y.shape}"

@@ -16,9 +16,10 @@ from odc.geo.geobox import GeoBox
 
 from zoo.errors import UsageError
 from zoo.grids import as_array
-from zoo.types import Granule
+from zoo.types import Granule, Orbit
 
 Field = npt.NDArray[np.float32]
+BOTH_PASSES = "Mean over ascending and descending passes; --orbit A or D takes one of them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Observed:
     start, end : first and last observation in the window, or the period that the granule stands for, UTC
     flag_counts : quality flag or mask -> number of cells with it
     simulated : whether the file says so; the field then says so, too
+    orbit : the pass, where a granule holds several; otherwise the granule's own is taken
     """
 
     values: Field
@@ -38,6 +40,7 @@ class Observed:
     end: datetime
     flag_counts: Mapping[str, int]
     simulated: bool = False
+    orbit: Orbit | None = None
 
 
 def one_product(granules: Sequence[Granule]) -> str:
@@ -80,8 +83,15 @@ def coarse_field(
     *,
     long_name: str,
     depth: tuple[float, float],
+    notes: Iterable[str] = (),
 ) -> xr.DataArray:
-    """Join what the granules hold into the DataArray that `SensorReader.open` promises."""
+    """Join what the granules hold into the DataArray that `SensorReader.open` promises.
+
+    Parameters
+    ----------
+    observed : one for each granule and pass that meets the window
+    notes : sentences that a user of the field has to know; the same one is kept once
+    """
     start, end = min(part.start for part in observed), max(part.end for part in observed)
     attrs: dict[str, Any] = {
         "units": "m3 m-3",
@@ -95,8 +105,19 @@ def coarse_field(
     }
     if any(part.simulated for part in observed):
         attrs["simulated"] = "true"
+    orbits = _orbits(observed, granules)
+    if orbits:
+        attrs["orbit"] = ", ".join(orbits)
+    if known := list(dict.fromkeys([*notes, *([BOTH_PASSES] if len(orbits) > 1 else [])])):
+        attrs["notes"] = known
     values = mean_over_granules([part.values for part in observed])
     return as_array(values, geobox, "soil_moisture", attrs, start + (end - start) / 2)
+
+
+def _orbits(observed: Sequence[Observed], granules: Sequence[Granule]) -> list[Orbit]:
+    """Name the passes that a field is made of."""
+    passes = {part.orbit for part in observed if part.orbit} or {each.orbit for each in granules if each.orbit}
+    return sorted(passes)
 
 
 def iso(moment: datetime) -> str:

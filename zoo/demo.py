@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,12 +58,17 @@ def demonstrate(folder: Path, *, seed: int = 0) -> Demonstration:
             model = f"smd-{name}" if sensor == "smap" else f"smd-{name}-{sensor}"
             trained = train(samples, Recipe(name, folds=5, seed=seed), registry, model)
             done.trained[sensor, name] = trained
-            done.scores += trained.scores
+            done.scores += [_of_sensor(score, name, sensor) for score in trained.scores]
             _predict(done, registry, request, coarse[sensor], trained, sensor, name)
         _interpolate(done, request, coarse[sensor], sensor)
         _validate(done, registry, request, coarse[sensor], sensor)
-    write_demo_report(done, coarse)
+    write_demo_report(done, coarse, seed=seed)
     return done
+
+
+def _of_sensor(score: Score, name: str, sensor: str) -> Score:
+    """Label a score of cross-validation like the maps of its sensor."""
+    return replace(score, estimator=f"{name} ({sensor})") if sensor != "smap" and score.estimator == name else score
 
 
 def _predict(

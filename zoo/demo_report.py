@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from zoo.importance import held_out_importance
+from zoo.inputs import open_stack, sample_request
 from zoo.maps import read_map
-from zoo.report.figures import Scatter
-from zoo.report.html import write_report
+from zoo.prediction import open_session
+from zoo.recipe import Recipe
+from zoo.registry import Registry
+from zoo.report.page import Listening, write_report
+from zoo.report.scatter import Scatter
+from zoo.report.series import StationSeries, station_series
+from zoo.response import partial_dependence, sample_stack
 from zoo.simulate import Scene, sample_scene
 from zoo.validation import validate_map
 
@@ -19,56 +26,75 @@ if TYPE_CHECKING:
     from zoo.demo import Demonstration
 
 TITLES = {
-    "bilinear": "bilinear",
+    "bilinear": "Bilinear",
     "dbn": "DBN",
     "dbn corrected": "DBN, corrected",
     "rf": "RF",
     "rf corrected": "RF, corrected",
 }
+AMSR2 = "AMSR-2 LPRM, 10 km"
+LABELS = {
+    **TITLES,
+    **{f"{label} (amsr2)": f"{title} (AMSR-2)" for label, title in TITLES.items()},
+    "ridge": "Ridge regression",
+    "mean": "Mean of the cells",
+}
+"""Estimators of the scores as the figures call them."""
+SHOWN = ("bilinear", "dbn corrected", "rf corrected")
+PLACES = ("S2", "M5", "L6")
+"""Stations whose course is drawn: those of Cai et al. 2022."""
 
 
-def write_demo_report(done: Demonstration, coarse: dict[str, xr.DataArray]) -> Path:
+def write_demo_report(done: Demonstration, coarse: dict[str, xr.DataArray], *, seed: int = 0) -> Path:
     """Write `done.report` from the maps and scores of a demonstration."""
     scene = Scene.open(sample_scene())
     truth = read_map(scene.truth)
-    maps = {label: read_map(path) for (sensor, label), path in done.maps.items() if sensor == "smap"}
-    scatters = [
-        _scatter(done.maps["smap", label], reference, label, name)
-        for name, reference in (("stations", scene.stations), ("1 km truth", scene.truth))
-        for label in ("bilinear", "dbn corrected", "rf corrected")
-    ]
-    amsr2 = {
-        f"{TITLES[label]} (AMSR-2)": read_map(path) for (sensor, label), path in done.maps.items() if sensor == "amsr2"
+    maps = {
+        sensor: {label: read_map(path) for (of, label), path in done.maps.items() if of == sensor} for sensor in coarse
     }
+    smap = maps["smap"]
     return write_report(
         done.report,
         title="Shandian River Basin, 25 September 2019: a simulated demonstration",
         simulated=True,
-        summary=[
-            "Every file behind this report was simulated by the program itself: the figures show that the whole way "
-            "works and what each step does, not how well soil moisture is known anywhere.",
-            "A deep belief network (DBN) and a random forest (RF) learned the coarse field of the sensor from "
-            "predictors averaged onto its cells, and predicted at 1 km. 'Corrected' maps keep the sensor's mean over every "
-            "coarse cell. Bilinear interpolation of the coarse field is what they have to beat; it is scored on the "
-            "pixels where the models have a value, although it has no gaps under clouds.",
-        ],
+        summary=_summary(),
         maps={
             "SMAP L4, 9 km": coarse["smap"],
-            **{TITLES[label]: array for label, array in maps.items()},
             "Truth, 1 km": truth,
-            "AMSR-2 LPRM, 10 km": coarse["amsr2"],
-            **amsr2,
+            **{TITLES[label]: smap[label] for label in TITLES if label in smap},
+        },
+        more_maps={
+            "Maps from AMSR-2": {
+                AMSR2: coarse["amsr2"],
+                "Truth, 1 km": truth,
+                **{LABELS[f"{label} (amsr2)"]: maps["amsr2"][label] for label in TITLES if label in maps["amsr2"]},
+            }
         },
         stations=_stations(scene.stations),
-        residuals={
-            f"{TITLES[label]} minus truth": (maps[label], truth)
-            for label in ("bilinear", "dbn corrected", "rf corrected")
-        },
-        scatters=scatters,
+        residuals={f"{TITLES[label]} minus truth": (smap[label], truth) for label in SHOWN},
+        scatters=[
+            _scatter(done.maps["smap", label], reference, label, name)
+            for name, reference in (("stations", scene.stations), ("1 km truth", scene.truth))
+            for label in SHOWN
+        ],
+        series=_series(scene, coarse["smap"], smap),
         scores=done.scores,
+        labels=LABELS,
+        listening=_listening(done, seed),
         provenance=_provenance(done, scene),
         pictures_beside=True,
     )
+
+
+def _summary() -> list[str]:
+    return [
+        "Every file behind this report was simulated by the program itself: the figures show that the whole way "
+        "works and what each step does, not how well soil moisture is known anywhere.",
+        "A deep belief network (DBN) and a random forest (RF) learned the coarse field of the sensor from "
+        "predictors averaged onto its cells, and predicted at 1 km. 'Corrected' maps keep the sensor's mean over every "
+        "coarse cell. Bilinear interpolation of the coarse field is what they have to beat; it is scored on the "
+        "pixels where the models have a value, although it has no gaps under clouds.",
+    ]
 
 
 def _scatter(path: Path, reference: Path, label: str, name: str) -> Scatter:
@@ -78,6 +104,30 @@ def _scatter(path: Path, reference: Path, label: str, name: str) -> Scatter:
 
 def _stations(path: Path) -> pd.DataFrame:
     return pd.read_parquet(path).groupby("station")[["lon", "lat", "sm"]].mean().reset_index()
+
+
+def _series(scene: Scene, coarse: xr.DataArray, maps: dict[str, xr.DataArray]) -> list[StationSeries]:
+    """Return one day at three stations; the scene has no other."""
+    fields = {"SMAP L4, 9 km": [coarse], **{TITLES[label]: [maps[label]] for label in SHOWN}}
+    return station_series(pd.read_parquet(scene.stations), fields, PLACES)
+
+
+def _listening(done: Demonstration, seed: int) -> Listening:
+    """Ask both SMAP models: shuffle on held-out blocks, and change predictors in pixels of the map."""
+    from zoo.samples import from_granules
+
+    request = sample_request("smap")
+    samples = from_granules(request)
+    registry = Registry.open(done.folder / "registry.json")
+    importances, responses = {}, {}
+    for (sensor, name), trained in done.trained.items():
+        if sensor != "smap":
+            continue
+        importances[TITLES[name]] = held_out_importance(samples, Recipe(name, seed=seed), seed=seed)
+        _, session = open_session(registry, str(trained.version.ref))
+        pixels = sample_stack(open_stack(request, session.names), session.names, seed=seed)
+        responses[TITLES[name]] = partial_dependence(session, pixels)
+    return Listening(importances, f"coarse cells of {samples.split} that the model had not seen (5 folds)", responses)
 
 
 def _provenance(done: Demonstration, scene: Scene) -> dict[str, str]:

@@ -11,6 +11,9 @@ from zoo.progress import task
 from zoo.types import Exporter, ExporterSpec, ModelRef
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from zoo.registry import Registry, Resolved
 
 
@@ -42,3 +45,46 @@ def export_model(registry: Registry, ref: str | ModelRef, exporter: str = "onnx"
         target = Path(folder) / f"model{spec.suffix}"
         facts = compiler.export(found.path("model"), target)
         return registry.append_artefact(found.ref, exporter, target, **facts)
+
+
+def compress_model(
+    registry: Registry,
+    ref: str | ModelRef,
+    tolerance: float,
+    pixels: npt.NDArray[np.float32] | None = None,
+    *,
+    exporter: str = "onnx",
+    seed: int = 0,
+) -> Resolved:
+    """Compile the cheapest network that answers within a tolerance, and append it beside the dense one.
+
+    The dense form is exported first if need be. A version that has one of this tolerance is returned as it is.
+
+    Parameters
+    ----------
+    registry, ref : as for `export_model`
+    tolerance : m3 m-3, largest difference on held-out pixels; 99.9 % of them must keep to half of it
+    pixels : (n, k), to calibrate by; the rows that the model was trained on by default
+    exporter : name of the exporter
+    seed : of the search
+
+    Raises
+    ------
+    UsageError
+        If the tolerance is not above 0.
+    ZooError
+        If no smaller network was certified: the dense one stays in use.
+    """
+    from zoo.certified import kind_of
+
+    kind = kind_of(tolerance)
+    found = export_model(registry, ref, exporter)
+    if found.has(kind):
+        found.path(kind)
+        return found
+    spec = host().find(ExporterSpec, exporter)
+    compiler: Exporter = make(spec)
+    with tempfile.TemporaryDirectory() as folder, task(f"compressing {found.ref}", None):
+        target = Path(folder) / f"{kind}{spec.suffix}"
+        facts = compiler.export(found.path("model"), target, compress=tolerance, pixels=pixels, seed=seed)
+        return registry.append_artefact(found.ref, kind, target, **facts)

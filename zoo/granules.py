@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from zoo.errors import DataError, UsageError
 from zoo.plugins import host, make
-from zoo.types import Granule, PredictorSpec, ReferenceSpec, SensorSpec
+from zoo.types import Area, Granule, Orbit, PredictorSpec, Quality, ReferenceSpec, SensorSpec
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Selection:
     date: date
     time: time | None = None
     window: timedelta | None = None
-    orbit: Literal["A", "D"] | None = None
+    orbit: Orbit | None = None
 
     def __str__(self) -> str:
         parts = [self.date.isoformat()]
@@ -139,14 +142,7 @@ def granules_of(spec: SensorSpec | PredictorSpec, files: Iterable[Path]) -> list
         granule: Granule = reader.granule(path)
         key = granule.product, granule.id
         paths = (*joined[key].paths, *granule.paths) if key in joined else granule.paths
-        joined[key] = Granule(
-            granule.product,
-            granule.id,
-            granule.start,
-            granule.end,
-            tuple(dict.fromkeys(paths)),
-            granule.orbit,
-        )
+        joined[key] = replace(granule, paths=tuple(dict.fromkeys(paths)))
     return sorted(joined.values(), key=lambda granule: (granule.start or datetime.min.replace(tzinfo=UTC), granule.id))
 
 
@@ -161,7 +157,7 @@ def select_observations(granules: Sequence[Granule], wanted: Selection, what: st
     DataError
         If none is left; the message says which periods there are.
     """
-    dated = [g for g in granules if g.start and g.end and (wanted.orbit is None or g.orbit in (None, wanted.orbit))]
+    dated = [g for g in granules if g.start and g.end and _holds(g, wanted.orbit)]
     if wanted.time is not None and wanted.window is None:
         day = Selection(wanted.date, orbit=wanted.orbit)
         chosen = sorted(
@@ -176,11 +172,37 @@ def select_observations(granules: Sequence[Granule], wanted: Selection, what: st
     return chosen
 
 
+def open_sensor(
+    spec: SensorSpec,
+    granules: Sequence[Granule],
+    *,
+    area: Area | None = None,
+    quality: Quality = "recommended",
+    variable: str | None = None,
+    orbit: Orbit | None = None,
+) -> xr.DataArray:
+    """Read soil moisture from chosen granules; see `zoo.types.SensorReader.open`.
+
+    Parameters
+    ----------
+    orbit : the pass to take out of files that hold several; readers of other files are not told of it
+    """
+    paths = [path for granule in granules for path in granule.paths]
+    choice = {"orbit": orbit} if orbit and any(granule.passes for granule in granules) else {}
+    array: xr.DataArray = make(spec).open(paths, area=area, quality=quality, variable=variable, **choice)
+    return array
+
+
+REACH = timedelta(days=16)
+"""How far from the day a scene may lie: one repeat cycle of Landsat, so that every place has its turn."""
+
+
 def select_composites(granules: Sequence[Granule], wanted: date, what: str) -> list[Granule]:
     """Choose the granules of a predictor product for a day: the period that contains it, static data always.
 
-    Where periods overlap, the one whose middle is nearest to the day; all granules (tiles, scenes) of that
-    period are returned. Scenes (a period of less than a day) are taken from the nearest day within 16 days.
+    Where periods overlap, the one whose middle is nearest to the day; all granules (tiles) of that period are
+    returned. Scenes (a period of less than a day) are all taken that lie within `REACH`, those of the nearest
+    day first: later ones are for the gaps that earlier ones leave (see `by_day`).
 
     Raises
     ------
@@ -189,21 +211,30 @@ def select_composites(granules: Sequence[Granule], wanted: date, what: str) -> l
     """
     static = [g for g in granules if g.start is None or g.end is None]
     noon = datetime.combine(wanted, time(12), UTC)
-    reach = timedelta(days=16)
-    near = [
-        g
-        for g in granules
-        if g.start
-        and g.end
-        and (g.start <= noon < g.end or (g.end - g.start < timedelta(days=1) and abs(middle(g) - noon) <= reach))
-    ]
-    if near:
-        best = min(near, key=lambda g: (abs(middle(g) - noon), g.id))
-        day = middle(best).date()
-        return static + [g for g in near if middle(g).date() == day]
-    if static:
-        return static
-    raise DataError(_nothing_chosen(granules, Selection(wanted), what))
+    near = [g for g in granules if g.start and g.end and (g.start <= noon < g.end or _in_reach(g, noon))]
+    if not near:
+        if static:
+            return static
+        raise DataError(_nothing_chosen(granules, Selection(wanted), what))
+    best = min(near, key=lambda g: (abs(middle(g) - noon), g.id))
+    if is_scene(best):
+        return static + sorted(filter(is_scene, near), key=lambda g: (abs(_day(g) - wanted), _day(g), g.id))
+    return static + [g for g in near if _day(g) == _day(best)]
+
+
+def by_day(granules: Sequence[Granule]) -> list[list[Granule]]:
+    """Group chosen granules: scenes by their day, in the order given; static data and composites with the first."""
+    groups: dict[date | None, list[Granule]] = {}
+    for granule in granules:
+        groups.setdefault(_day(granule) if is_scene(granule) else None, []).append(granule)
+    others = groups.pop(None, [])
+    scenes = list(groups.values())
+    return [others + scenes[0], *scenes[1:]] if scenes else [others]
+
+
+def is_scene(granule: Granule) -> bool:
+    """Say whether a granule stands for an instant or part of a day, as against a composite or static data."""
+    return granule.start is not None and granule.end is not None and granule.end - granule.start < timedelta(days=1)
 
 
 def middle(granule: Granule) -> datetime:
@@ -214,11 +245,25 @@ def middle(granule: Granule) -> datetime:
     return granule.start + (granule.end - granule.start) / 2
 
 
+def _holds(granule: Granule, orbit: Orbit | None) -> bool:
+    """Say whether a granule has something of a pass; one without passes serves both."""
+    seen = granule.passes or (granule.orbit,)
+    return orbit is None or orbit in seen or seen == (None,)
+
+
+def _in_reach(granule: Granule, noon: datetime) -> bool:
+    return is_scene(granule) and abs(middle(granule) - noon) <= REACH
+
+
+def _day(granule: Granule) -> date:
+    return middle(granule).date()
+
+
 def _nothing_chosen(granules: Sequence[Granule], wanted: Selection, what: str) -> str:
     dated = [g for g in granules if g.start]
     if not dated:
         return f"No granule of {what} in the data given; expected one for {wanted}"
-    seen = "".join(sorted({g.orbit for g in dated if g.orbit}))
+    seen = "".join(sorted({orbit for g in dated for orbit in (g.passes or (g.orbit,)) if orbit}))
     orbits = f", orbits {seen}" if seen else ""
     first, last = middle(dated[0]), middle(dated[-1])
     return (

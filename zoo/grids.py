@@ -36,6 +36,8 @@ EASE2_DIVISIONS = {"M36": 1, "M09": 4, "M03": 12, "M01": 36}
 _EDGE_TOLERANCE = 1e-6
 """Cells: an area that ends on a cell's edge takes no cell beyond it."""
 _NEST_TOLERANCE = 1e-3
+_ROUND_TRIP = 1.0
+"""Metres, or degrees: how far a point may lie from itself after the way to longitude and latitude and back."""
 
 
 def ease2_geobox(name: str) -> GeoBox:
@@ -153,7 +155,8 @@ def centres(geobox: GeoBox) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.flo
     Returns
     -------
     Two arrays that broadcast to (rows, columns): where the projection keeps meridians and parallels straight,
-    as EPSG:6933 does, their shapes are (1, columns) and (rows, 1).
+    as EPSG:6933 does, their shapes are (1, columns) and (rows, 1). NaN where a centre lies off the globe, as the
+    outer corners of the MODIS sinusoidal grid do.
     """
     rows, columns = geobox.shape.yx
     transform = geobox.affine
@@ -164,15 +167,53 @@ def centres(geobox: GeoBox) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.flo
         lon, _ = to_degrees.transform(x, np.full(columns, y[rows // 2]))
         _, lat = to_degrees.transform(np.full(rows, x[columns // 2]), y)
         return lon[None, :], lat[:, None]
-    lon, lat = to_degrees.transform(*np.meshgrid(x, y))
-    return lon, lat
+    across, down = np.meshgrid(x, y)
+    return geographic(across, down, _crs(geobox))
+
+
+def geographic(
+    x: npt.ArrayLike, y: npt.ArrayLike, crs: pyproj.CRS
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return longitude and latitude of points of a projection, degrees on WGS84; NaN for points off the globe.
+
+    PROJ wraps those around: beyond the 180th meridian of a sinusoidal grid it answers with a place on the other
+    side. Projected again such a place comes out elsewhere.
+    """
+    to_degrees = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    lon, lat = _returning(x, y, to_degrees)
+    # What lies on the very edge may be called either side: a second try two centimetres further in.
+    inner_lon, inner_lat = _returning(x * (1 - 1e-9), y, to_degrees)
+    return np.where(np.isnan(lon), inner_lon, lon), np.where(np.isnan(lat), inner_lat, lat)
+
+
+def _returning(
+    x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], to_degrees: pyproj.Transformer
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Longitude and latitude of those points that come back to themselves, NaN for others."""
+    lon, lat = to_degrees.transform(x, y)
+    again = to_degrees.transform(lon, lat, direction=pyproj.enums.TransformDirection.INVERSE)
+    away = np.maximum(np.abs(again[0] - x), np.abs(again[1] - y))
+    known = np.isfinite(lon) & np.isfinite(lat) & (away < _ROUND_TRIP)
+    return np.where(known, lon, np.nan), np.where(known, lat, np.nan)
 
 
 def geographic_bounds(geobox: GeoBox) -> tuple[float, float, float, float]:
-    """Return the outer bounds (west, south, east, north) of a grid in degrees on WGS84."""
+    """Return the outer bounds (west, south, east, north) of a grid in degrees on WGS84.
+
+    Of a grid that reaches off the globe, the bounds of the part that is on it, from 65 x 65 points.
+    """
     box = geobox.boundingbox
-    to_degrees = pyproj.Transformer.from_crs(_crs(geobox), "EPSG:4326", always_xy=True)
-    return to_degrees.transform_bounds(box.left, box.bottom, box.right, box.top, densify_pts=51)
+    crs = _crs(geobox)
+    to_degrees = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    bounds = to_degrees.transform_bounds(box.left, box.bottom, box.right, box.top, densify_pts=51)
+    if np.isfinite(bounds).all() and bounds[0] < bounds[2]:
+        return bounds
+    x, y = np.meshgrid(np.linspace(box.left, box.right, 65), np.linspace(box.bottom, box.top, 65))
+    lon, lat = geographic(x, y, crs)
+    if np.isnan(lon).all():
+        return bounds
+    return float(np.nanmin(lon)), float(np.nanmin(lat)), float(np.nanmax(lon)), float(np.nanmax(lat))
 
 
 def target_geobox(

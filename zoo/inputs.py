@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.cache import cache_folder
 from zoo.errors import DataError
-from zoo.granules import Selection, claimed, files_under, granules_of, select_observations
+from zoo.granules import Selection, claimed, files_under, granules_of, open_sensor, select_observations
 from zoo.plugins import host, make
-from zoo.types import Area, Granule, Quality, SensorSpec
+from zoo.types import Area, Granule, PredictorSpec, Quality, SensorSpec
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from zoo.stack import Stack
 
-PREPARATION = 1
+PREPARATION = 2
 """Raised when the way a stack is made changes, so that stacks kept from before are made anew."""
 
 
@@ -37,6 +37,7 @@ class Request:
     sensor : name of the sensor plugin
     quality, variable : passed on to the sensor's reader
     like, crs, resolution : the target grid; EASE-Grid 2.0 M01 without them
+    products : product to take by layer, where the data holds several that deliver it
     """
 
     places: tuple[Path, ...]
@@ -48,6 +49,7 @@ class Request:
     like: Path | None = None
     crs: str | None = None
     resolution: float | None = None
+    products: Mapping[str, str] = field(default_factory=dict)
     _files: list[Path] = field(default_factory=list, compare=False, repr=False)
 
     @property
@@ -63,6 +65,12 @@ class Request:
         from zoo.grids import target_geobox
 
         return target_geobox(self.area, like=self.like, crs=self.crs, resolution=self.resolution)
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How the sensor is read, as it enters the fingerprint of a dataset: quality, variable, orbit if chosen."""
+        orbit = {"orbit": self.selection.orbit} if self.selection.orbit else {}
+        return {"quality": self.quality, "variable": self.variable, **orbit}
 
 
 def sample_request(sensor: str = "smap") -> Request:
@@ -96,8 +104,14 @@ def open_coarse(request: Request) -> xr.DataArray:
     from zoo.testing import check_sensor_array
 
     spec = host().find(SensorSpec, request.sensor)
-    paths = [path for granule in sensor_granules(request) for path in granule.paths]
-    array: xr.DataArray = make(spec).open(paths, area=request.area, quality=request.quality, variable=request.variable)
+    array = open_sensor(
+        spec,
+        sensor_granules(request),
+        area=request.area,
+        quality=request.quality,
+        variable=request.variable,
+        orbit=request.selection.orbit,
+    )
     check_sensor_array(array)
     return array
 
@@ -108,15 +122,26 @@ def open_stack(request: Request, layers: Sequence[str]) -> Stack:
 
     from zoo.stack import Stack, build_stack
 
-    folder = cache_folder() / "stacks" / _stack_key(request, layers)
+    folder = cache_folder() / "stacks" / stack_key(request, layers)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if folder.is_dir():
             return Stack.from_folder(folder)
-        return build_stack(request.places, layers, request.target, request.selection.date, folder)
+        day, products = request.selection.date, products_for(request, layers)
+        return build_stack(request.places, layers, request.target, day, folder, products=products)
 
 
-def _stack_key(request: Request, layers: Sequence[str]) -> str:
+def products_for(request: Request, layers: Sequence[str]) -> dict[str, str]:
+    """Return the products that the request prefers for these layers (and for water), where the data holds them."""
+    specs = host().specs(PredictorSpec)
+    return {
+        name: product
+        for name, product in request.products.items()
+        if name in {*layers, "water"} and product in specs and claimed(request.files, specs[product].patterns)
+    }
+
+
+def stack_key(request: Request, layers: Sequence[str]) -> str:
     """Hash what a stack is made from: files (name, size, time of change), layers, day and grid."""
     files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in request.files]
     box = request.target
@@ -126,6 +151,7 @@ def _stack_key(request: Request, layers: Sequence[str]) -> str:
         "layers": sorted(layers),
         "date": request.selection.date.isoformat(),
         "grid": [str(box.crs), list(box.affine)[:6], list(box.shape)],
+        "products": products_for(request, layers),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
 

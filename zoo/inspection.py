@@ -14,7 +14,7 @@ import pyproj
 import xarray as xr
 
 from zoo.errors import DataError
-from zoo.granules import claimed, files_under, granules_of, recognise
+from zoo.granules import claimed, files_under, granules_of, open_sensor, recognise
 from zoo.grids import geobox_of, geographic_bounds
 from zoo.plugins import host, make
 from zoo.progress import track
@@ -118,8 +118,11 @@ def _inspect(
         path = item if isinstance(item, Path) else item.paths[0]
         return Inspection(_table_facts(spec.name, path, make(spec).open(path, area=area)))
     if isinstance(spec, SensorSpec):
-        field = make(spec).open(list(item.paths), area=area, quality=quality, variable=variable)
-        return Inspection(_granule_facts("sensor", spec.name, item, [field], []), (field,))
+        fields = [
+            open_sensor(spec, [item], area=area, quality=quality, variable=variable, orbit=orbit)
+            for orbit in item.passes or (None,)
+        ]
+        return Inspection(_granule_facts("sensor", spec.name, item, fields, []), tuple(fields))
     return _inspect_layers(spec, item, area, [layer.name for layer in spec.layers] if variable is None else [variable])
 
 
@@ -173,6 +176,8 @@ def field_facts(field: xr.DataArray) -> dict[str, Any]:
         "observed_from": field.attrs.get("time_coverage_start"),
         "observed_to": field.attrs.get("time_coverage_end"),
         "depth": field.attrs.get("depth"),
+        "orbit": field.attrs.get("orbit"),
+        "notes": list(field.attrs.get("notes", [])),
         "crs": _crs_name(field),
         "rows": rows,
         "columns": columns,

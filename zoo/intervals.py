@@ -1,7 +1,8 @@
 """95 % intervals: analytic ones of independent rows, and two that resample.
 
-Sources: Fisher 1921, Metron 1, 3 (z); Efron 1987, JASA 82, 171 (BCa); Kott 2001, J. Off. Stat. 17, 521 (leaving
-groups out); Gruber et al. 2020, Remote Sens. Environ. 244, 111806 (which interval for which validation metric).
+Sources: Fisher 1921, Metron 1, 3 (z); Bonett & Wright 2000, Psychometrika 65, 23 (Spearman); Efron 1987, JASA 82,
+171 (BCa); Kott 2001, J. Off. Stat. 17, 521 (leaving groups out); Gruber et al. 2020, Remote Sens. Environ. 244,
+111806 (which interval for which validation metric).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-__all__ = ["bca", "chi_square", "fisher", "jackknife_t", "squared", "student"]
+__all__ = ["bca", "chi_square", "fisher", "jackknife_t", "median", "slope", "spearman", "squared", "student"]
 
 TAILS = np.array([0.025, 0.975])
 """Probabilities of the two ends."""
@@ -53,6 +54,38 @@ def student(mean: float, spread: float, n: int) -> Interval:
         return None
     low, high = mean + special.stdtrit(n - 1, TAILS) * spread / math.sqrt(n - 1)
     return float(low), float(high)
+
+
+def spearman(r: float, n: int) -> Interval:
+    """Interval of Spearman's correlation: Fisher's z with variance (1 + r^2 / 2) / (n - 3); None if n < 4."""
+    if n < 4:
+        return None
+    if abs(r) >= 1:
+        return r, r
+    low, high = np.tanh(math.atanh(r) + special.ndtri(TAILS) * math.sqrt((1 + r * r / 2) / (n - 3)))
+    return float(low), float(high)
+
+
+def slope(value: float, r: float, n: int) -> Interval:
+    """Interval of a least-squares slope whose correlation is r: Student t with n - 2 degrees; None if n < 3."""
+    if n < 3 or r == 0:
+        return None
+    error = abs(value) * math.sqrt(max(0.0, 1 / r**2 - 1) / (n - 2))
+    low, high = value + special.stdtrit(n - 2, TAILS) * error
+    return float(low), float(high)
+
+
+def median(values: Array) -> Interval:
+    """Interval of the median of a population: two order statistics that hold it with 95 % or more (sign test).
+
+    None with fewer than 6 values, where no two do.
+    """
+    n = values.size
+    below = int(np.sum(special.bdtr(np.arange(n), n, 0.5) <= TAILS[0]))
+    if below == 0:
+        return None
+    ordered = np.sort(values)
+    return float(ordered[below - 1]), float(ordered[n - below])
 
 
 def bca(value: float, resampled: Array, left_out: Array) -> Interval:

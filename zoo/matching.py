@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +14,12 @@ from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_reproject
 from pyproj import Transformer
 
-from zoo.errors import DataError
+from zoo.errors import DataError, UsageError
 from zoo.granules import Selection
 from zoo.grids import as_array, centres, geobox_of
 from zoo.stack.area_mean import area_mean, area_of, same_pixels, window_near
 
-__all__ = ["Pairs", "match_field", "match_stations"]
+__all__ = ["NEAREST", "Match", "Pairs", "match_field", "match_stations", "on_grid_of", "place_stations", "values_at"]
 
 MIN_VALID = 0.5
 """Share of a coarse cell that valid fine pixels must cover."""
@@ -25,6 +27,45 @@ SAME_SIZE = 1.5
 """Pixels whose sides differ by less than this factor are compared one to one."""
 BLOCKS = 6
 """A field's pairs are cut into 6 x 6 blocks: neighbouring pixels are not independent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How a map is read at a station; in every way the pixel that the station stands in has to be valid.
+
+    Attributes
+    ----------
+    method : `nearest`, the pixel that the station stands in; `bilinear`, between the four pixel centres around it;
+        `window`, the mean of the `size` x `size` pixels around that pixel. Missing pixels and those beyond the
+        map's edge are left out, the weights of the others scaled up
+    size : side of the window in pixels, odd
+    """
+
+    method: Literal["nearest", "bilinear", "window"] = "nearest"
+    size: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Match:
+        """Read `nearest`, `bilinear` or `window=N`.
+
+        Raises
+        ------
+        UsageError
+            If it is another word, or N is not odd and at least 3.
+        """
+        method, _, size = text.partition("=")
+        if method in ("nearest", "bilinear") and not size:
+            return cls(cast("Literal['nearest', 'bilinear']", method))
+        if method == "window" and size.isdecimal() and int(size) >= 3 and int(size) % 2:
+            return cls("window", int(size))
+        msg = f"--match {text!r} is not known; expected nearest, bilinear or window=N with N odd, for example window=3"
+        raise UsageError(msg)
+
+    def __str__(self) -> str:
+        return f"window={self.size}" if self.method == "window" else self.method
+
+
+NEAREST = Match()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,55 +77,82 @@ class Pairs:
     table : columns lon, lat, observed, predicted, and `station` or `block`
     dropped : how many stations or cells are not in it, by reason
     groups : labels of rows that hang together, None where rows count as independent
+    left_out : names of the stations behind `dropped`, by reason; empty for fields
     """
 
     table: pd.DataFrame
     dropped: dict[str, int]
     groups: npt.NDArray[np.int64] | None = None
+    left_out: dict[str, list[str]] = field(default_factory=dict)
 
 
 def match_stations(
-    field: xr.DataArray, stations: pd.DataFrame, when: Selection, depth: tuple[float, float] = (0.0, 0.05)
+    moisture: xr.DataArray,
+    stations: pd.DataFrame,
+    when: Selection,
+    depth: tuple[float, float] = (0.0, 0.05),
+    match: Match = NEAREST,
 ) -> Pairs:
-    """Pair every station with the pixel that it stands in.
+    """Pair every station with the map's value at its place.
 
     Parameters
     ----------
-    field : map, dims (y, x), m3 m-3
+    moisture : map, dims (y, x), m3 m-3
     stations : columns as `ReferenceReader.open` gives them
     when : the period; a station's values in it are averaged. A time without window takes each station's value
         nearest to it on that day
     depth : metres (top, bottom), ends included; an unknown depth is taken
+    match : how the map is read there
 
     Returns
     -------
     One row a pixel; stations that share a pixel are averaged and their names joined by `+`. `dropped` counts
     stations: `other_depth`, `no_observation`, `outside_map`, `masked_pixel` and `shared_pixel` (those averaged
-    into another's row).
+    into another's row); `left_out` names them (under `shared_pixel` the joined names).
     """
-    known = stations["station"].nunique()
-    at_depth = stations[stations["depth"].isna() | stations["depth"].between(*depth)]
-    deep_enough = at_depth["station"].nunique()
-    means = _station_means(at_depth, when)
-    placed = _placed(means, field)
-    inside = placed[placed["row"] >= 0]
-    valid = inside[inside["predicted"].notna()]
-    pairs = valid.groupby(["row", "column"], as_index=False).agg(
+    placed, left_out = place_stations(moisture, stations, when, depth, match)
+    pairs = placed.groupby(["row", "column"], as_index=False).agg(
         station=("station", "+".join),
         lon=("lon", "mean"),
         lat=("lat", "mean"),
-        observed=("sm", "mean"),
-        predicted=("predicted", "first"),
+        observed=("observed", "mean"),
+        predicted=("predicted", "mean"),
         observations=("observations", "sum"),
+        stations=("station", "size"),
     )
-    dropped = {
-        "other_depth": known - deep_enough,
-        "no_observation": deep_enough - len(means),
-        "outside_map": len(placed) - len(inside),
-        "masked_pixel": len(inside) - len(valid),
-        "shared_pixel": len(valid) - len(pairs),
+    left_out["shared_pixel"] = pairs.loc[pairs["stations"] > 1, "station"].tolist()
+    dropped = {reason: len(names) for reason, names in left_out.items()}
+    dropped["shared_pixel"] = len(placed) - len(pairs)
+    return Pairs(pairs.drop(columns=["row", "column", "stations"]), dropped, left_out=left_out)
+
+
+def place_stations(
+    moisture: xr.DataArray, stations: pd.DataFrame, when: Selection, depth: tuple[float, float], match: Match = NEAREST
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """Read a map at every station, each for itself; see `match_stations`.
+
+    Returns
+    -------
+    Columns station, lon, lat, observed, observations, row, column, predicted: only stations with both values. And
+    the names of the others by reason.
+    """
+    at_depth = stations[stations["depth"].isna() | stations["depth"].between(*depth)]
+    means = _station_means(at_depth, when).rename(columns={"sm": "observed"})
+    placed = _placed(means, moisture, match)
+    inside = placed[placed["row"] >= 0]
+    valid = inside[inside["predicted"].notna()]
+    left_out = {
+        "other_depth": _without(stations, at_depth),
+        "no_observation": _without(at_depth, means),
+        "outside_map": _without(placed, inside),
+        "masked_pixel": _without(inside, valid),
     }
-    return Pairs(pairs.drop(columns=["row", "column"]), dropped)
+    return valid.reset_index(drop=True), left_out
+
+
+def _without(all_: pd.DataFrame, kept: pd.DataFrame) -> list[str]:
+    """Name the stations that a step lost."""
+    return sorted(set(all_["station"].astype(str)) - set(kept["station"].astype(str)))
 
 
 def match_field(field: xr.DataArray, reference: xr.DataArray) -> Pairs:
@@ -116,6 +184,14 @@ def match_field(field: xr.DataArray, reference: xr.DataArray) -> Pairs:
     return _cells(observed, predicted)
 
 
+def on_grid_of(moisture: xr.DataArray, like: xr.DataArray) -> xr.DataArray:
+    """Bring a field to the grid of another: area means if it is finer, else the pixel that each centre lies in."""
+    box, other = geobox_of(like), geobox_of(moisture)
+    if _relative_side(other, box) <= 1 / SAME_SIZE:
+        return _averaged(moisture, box)
+    return _on_grid(moisture, box)
+
+
 def _station_means(stations: pd.DataFrame, when: Selection) -> pd.DataFrame:
     """Return one row a station: its mean over the period, or the value nearest to the instant."""
     instant = when.time is not None and when.window is None
@@ -131,18 +207,65 @@ def _station_means(stations: pd.DataFrame, when: Selection) -> pd.DataFrame:
     )
 
 
-def _placed(stations: pd.DataFrame, field: xr.DataArray) -> pd.DataFrame:
+def values_at(
+    moisture: xr.DataArray, lon: npt.ArrayLike, lat: npt.ArrayLike, match: Match = NEAREST
+) -> npt.NDArray[np.float64]:
+    """Read a map at places in degrees, (n,); NaN outside it and on masked pixels."""
+    return _located(moisture, lon, lat, match)[2]
+
+
+def _placed(stations: pd.DataFrame, moisture: xr.DataArray, match: Match) -> pd.DataFrame:
     """Add row, column (-1 outside) and the map's value."""
-    box = geobox_of(field)
+    row, column, values = _located(moisture, stations["lon"], stations["lat"], match)
+    return stations.assign(row=row, column=column, predicted=values)
+
+
+def _located(
+    moisture: xr.DataArray, lon: npt.ArrayLike, lat: npt.ArrayLike, match: Match
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return row and column (-1 outside) of places and the map's value there."""
+    box = geobox_of(moisture)
     to_map = Transformer.from_crs("EPSG:4326", str(box.crs), always_xy=True)
-    x, y = to_map.transform(stations["lon"].to_numpy(float), stations["lat"].to_numpy(float))
+    x, y = to_map.transform(np.asarray(lon, np.float64), np.asarray(lat, np.float64))
     across, down = ~box.affine * (np.asarray(x), np.asarray(y))
     rows, columns = box.shape.yx
     inside = (across >= 0) & (across < columns) & (down >= 0) & (down < rows)
-    row = np.where(inside, np.floor(np.where(inside, down, 0)), -1).astype(int)
-    column = np.where(inside, np.floor(np.where(inside, across, 0)), -1).astype(int)
-    values = np.where(inside, field.to_numpy()[row, column], np.nan).astype(np.float64)
-    return stations.assign(row=row, column=column, predicted=values)
+    across, down = np.where(inside, across, 0), np.where(inside, down, 0)
+    row, column = np.floor(down).astype(np.int64), np.floor(across).astype(np.int64)
+    array = moisture.to_numpy().astype(np.float64)
+    values = np.where(inside & np.isfinite(array[row, column]), _read_at(array, down, across, match), np.nan)
+    return np.where(inside, row, -1), np.where(inside, column, -1), values
+
+
+def _read_at(
+    values: npt.NDArray[np.float64], down: npt.NDArray[np.float64], across: npt.NDArray[np.float64], match: Match
+) -> npt.NDArray[np.float64]:
+    """Weighted mean of the valid pixels that the match takes around points (pixels from the map's corner)."""
+    total, weights = np.zeros(down.shape), np.zeros(down.shape)
+    for row, column, weight in _neighbours(down, across, match):
+        here = (row >= 0) & (row < values.shape[0]) & (column >= 0) & (column < values.shape[1])
+        found = values[np.where(here, row, 0), np.where(here, column, 0)]
+        weight = np.where(here & np.isfinite(found), weight, 0.0)
+        total += weight * np.nan_to_num(found)
+        weights += weight
+    means: npt.NDArray[np.float64] = np.divide(total, weights, out=np.full(down.shape, np.nan), where=weights > 0)
+    return means
+
+
+def _neighbours(
+    down: npt.NDArray[np.float64], across: npt.NDArray[np.float64], match: Match
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]]:
+    """Give row, column and weight of each pixel around points."""
+    if match.method == "bilinear":
+        top, left = np.floor(down - 0.5).astype(np.int64), np.floor(across - 0.5).astype(np.int64)
+        below, right = down - 0.5 - top, across - 0.5 - left
+        for i, j in np.ndindex(2, 2):
+            yield top + i, left + j, np.where(i, below, 1 - below) * np.where(j, right, 1 - right)
+        return
+    half = match.size // 2
+    row, column = np.floor(down).astype(np.int64), np.floor(across).astype(np.int64)
+    for i, j in np.ndindex(match.size, match.size):
+        yield row + i - half, column + j - half, np.ones(down.shape)
 
 
 def _relative_side(reference: GeoBox, box: GeoBox) -> float:

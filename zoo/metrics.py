@@ -1,54 +1,73 @@
 """Scores of predicted against observed soil moisture, with 95 % intervals.
 
-Independent rows: r (Fisher z), r2_pearson (its square), ubrmse (chi-square, normal errors) and bias (Student
-t) have analytic intervals, the rest BCa bootstrap intervals. Rows in groups (stations over time, blocks of
-pixels) are not independent: there every interval resamples whole groups. Errors are predicted - observed.
+Independent rows: r and spearman (Fisher z), r2_pearson (the square), ubrmse (chi-square, normal errors), bias and
+slope (Student t) have analytic intervals, the rest bootstrap-t intervals. Rows in groups (stations over time, blocks
+of pixels, blocks in time) are not independent: there every interval resamples whole groups. Errors are predicted -
+observed; variances are those of the population (divided by n).
 
-Source of the definitions: Entekhabi et al. 2010, J. Hydrometeorol. 11, 832, and for r2 and mre as each says.
+Sources of the definitions: Entekhabi et al. 2010, J. Hydrometeorol. 11, 832; Gupta et al. 2009, J. Hydrol. 377, 80;
+Kling et al. 2012, J. Hydrol. 424, 264; and for r2 and mre as each says. Which method is used where was chosen by
+coverage, see `benchmarks/coverage.py`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from zoo import intervals
 from zoo.errors import DataError, UnknownNameError
-from zoo.intervals import Array, Interval
+from zoo.intervals import Array
+from zoo.moments import constant, metric_of, pair_sums, spearman_of
+from zoo.resampling import RESAMPLES, Resamples
 from zoo.types import Score
 
 __all__ = [
+    "ALL_METRICS",
     "METRICS",
     "bias",
+    "kge",
+    "kge_2012",
     "mae",
     "mre",
+    "mse",
+    "mse_bias",
+    "mse_correlation",
+    "mse_variance",
     "p_value",
     "pearson_r",
     "r2",
     "r2_pearson",
     "rmse",
     "score_table",
+    "slope",
+    "spearman",
     "ubrmse",
 ]
 
 METRICS = ("r", "r2", "r2_pearson", "rmse", "ubrmse", "bias", "mae", "mre")
-"""All metrics, in the order in which they are told."""
-RESAMPLES = 2000
-LARGEST_SAMPLE = 2000
-"""Units that are resampled; more independent rows are pooled at random into so many."""
-FEWEST_GROUPS = 5
-"""Groups from which on resampling them says something."""
-_RANGES = {
-    "r": (-1.0, 1.0),
-    "r2": (-math.inf, 1.0),
-    "r2_pearson": (0.0, 1.0),
-    "bias": (-math.inf, math.inf),
-}
+"""The metrics of every score table, in the order in which they are told."""
+ALL_METRICS = (
+    "r",
+    "p",
+    "spearman",
+    *METRICS[1:],
+    "slope",
+    "kge",
+    "kge_2012",
+    "mse",
+    "mse_bias",
+    "mse_variance",
+    "mse_correlation",
+)
+"""All metrics, in that order; a validation has them all."""
+_OF_ONE_PAIR = ("rmse", "mae", "mre", "bias", "mse", "mse_bias")
+_NEED_SPREAD = ("r", "p", "spearman", "r2", "r2_pearson", "slope", "kge", "kge_2012")
+_OF_CONSTANT = ("r2", "slope")
+"""Of those, the ones that a constant prediction has."""
 
 
 def pearson_r(observed: npt.ArrayLike, predicted: npt.ArrayLike) -> float | None:
@@ -94,6 +113,46 @@ def mre(observed: npt.ArrayLike, predicted: npt.ArrayLike) -> float | None:
     return _point("mre", observed, predicted)
 
 
+def spearman(observed: npt.ArrayLike, predicted: npt.ArrayLike) -> float | None:
+    """Spearman's rank correlation, Pearson's of the mid-ranks; None as `pearson_r`."""
+    return _point("spearman", observed, predicted)
+
+
+def slope(observed: npt.ArrayLike, predicted: npt.ArrayLike) -> float | None:
+    """Slope of the least-squares line of predicted on observed, cov(o, p) / var(o); None as `r2`."""
+    return _point("slope", observed, predicted)
+
+
+def kge(observed: npt.ArrayLike, predicted: npt.ArrayLike) -> float | None:
+    """Kling-Gupta efficiency of 2009, 1 - sqrt((r - 1)^2 + (sd(p)/sd(o) - 1)^2 + (mean(p)/mean(o) - 1)^2)."""
+    return _point("kge", observed, predicted)
+
+
+def kge_2012(observed: npt.ArrayLike, predicted: npt.ArrayLike) -> float | None:
+    """Kling-Gupta efficiency of 2012: `kge` with the ratio of sd/mean in place of that of the sd."""
+    return _point("kge_2012", observed, predicted)
+
+
+def mse(observed: npt.ArrayLike, predicted: npt.ArrayLike) -> float | None:
+    """Mean square error, mse_bias + mse_variance + mse_correlation; None if there is no pair."""
+    return _point("mse", observed, predicted)
+
+
+def mse_bias(observed: npt.ArrayLike, predicted: npt.ArrayLike) -> float | None:
+    """Part of the mean square error due to bias, (mean(p) - mean(o))^2 (Gupta et al. 2009)."""
+    return _point("mse_bias", observed, predicted)
+
+
+def mse_variance(observed: npt.ArrayLike, predicted: npt.ArrayLike) -> float | None:
+    """Part of the mean square error due to unequal spread, (sd(p) - sd(o))^2 (Gupta et al. 2009)."""
+    return _point("mse_variance", observed, predicted)
+
+
+def mse_correlation(observed: npt.ArrayLike, predicted: npt.ArrayLike) -> float | None:
+    """Part of the mean square error due to imperfect correlation, 2 sd(o) sd(p) (1 - r) (Gupta et al. 2009)."""
+    return _point("mse_correlation", observed, predicted)
+
+
 def p_value(r: float | None, n: int) -> float | None:
     """Two-sided p of Pearson's r under no correlation, Student t with n - 2 degrees; None if undefined.
 
@@ -114,6 +173,7 @@ def score_table(
     groups: npt.ArrayLike | None = None,
     seed: int = 0,
     metrics: Sequence[str] = METRICS,
+    resamples: int = RESAMPLES,
 ) -> list[Score]:
     """Score one estimator.
 
@@ -121,84 +181,37 @@ def score_table(
     ----------
     observed, predicted : (n,), m3 m-3; pairs with a missing value are left out
     estimator, reference, split : labels of the scores, see `Score`
-    groups : (n,), rows with one label hang together. From 5 groups on, intervals are BCa over resampled
-        groups; with 2 to 4, delete-one-group jackknife with Student t; with 1 there are none
+    groups : (n,), rows with one label hang together. From 5 groups on, intervals are bootstrap-t over
+        resampled groups; with 2 to 4, delete-one-group jackknife with Student t; with 1 there are none
     seed : of the bootstrap
     metrics : which, in which order
+    resamples : of the bootstrap
 
     Returns
     -------
     One `Score` a metric. What is undefined (fewer than 3 pairs, a constant) is None, never NaN. `n` counts
-    the pairs that went into the figure: for `mre` those whose observed value is not 0.
+    the pairs that went into the figure: for `mre` those whose observed value is not 0. `p` is None in groups.
 
     Raises
     ------
     DataError
         If the arrays differ in length.
     UnknownNameError
-        If a metric is not in `METRICS`.
+        If a metric is not in `ALL_METRICS`.
     """
     for name in metrics:
-        if name not in METRICS:
+        if name not in ALL_METRICS:
             kind = "metric"
-            raise UnknownNameError(kind, name, METRICS)
+            raise UnknownNameError(kind, name, ALL_METRICS)
     o, p, labels = _pairs(observed, predicted, groups)
-    sample = _Sample.of(o, p, labels, np.random.default_rng(seed))
+    sample = Resamples.of(o, p, labels, seed, resamples)
     scores = []
     for name in metrics:
-        value = _point(name, o, p)
-        low, high = (None if value is None else sample.interval(name, value, o.size)) or (None, None)
+        value = None if name == "p" and labels is not None else _point(name, o, p)
+        low, high = (None if value is None or name == "p" else sample.interval(name, value)) or (None, None)
         n = int(np.count_nonzero(o)) if name == "mre" else o.size
         scores.append(Score(estimator, name, value, n, low, high, reference, split))
     return scores
-
-
-@dataclass(slots=True)
-class _Sample:
-    """Sums over units, from which every metric of every resample follows.
-
-    Attributes
-    ----------
-    sums : (units, 12), see `_sums`; a unit is a row or a group
-    independent : whether a unit is a row, so that analytic intervals hold
-    weights : (resamples, units), how often each resample holds each unit; None with too few units
-    """
-
-    sums: Array
-    independent: bool
-    weights: Array | None
-
-    @classmethod
-    def of(cls, o: Array, p: Array, labels: npt.NDArray[np.intp] | None, rng: np.random.Generator) -> _Sample:
-        """Pool rows into units and draw resamples; pooled at random, rows stay independent."""
-        units = rng.permutation(o.size) % LARGEST_SAMPLE if labels is None else labels
-        sums = _by_unit(_sums(o, p), units)
-        size = len(sums)
-        weights = None
-        if size >= (3 if labels is None else FEWEST_GROUPS):
-            weights = rng.multinomial(size, np.full(size, 1 / size), size=RESAMPLES).astype(np.float64)
-        return cls(sums, labels is None, weights)
-
-    def interval(self, name: str, value: float, n: int) -> Interval:
-        """Return the interval of a metric whose value is given."""
-        if self.independent and name in ("r", "r2_pearson", "ubrmse", "bias"):
-            return self._analytic(name, value, n)
-        left_out = _from_sums(name, self.sums.sum(axis=0) - self.sums)
-        if self.weights is not None:
-            return intervals.bca(value, _from_sums(name, self.weights @ self.sums), left_out)
-        return None if self.independent else intervals.jackknife_t(value, left_out, *_RANGES.get(name, (0.0, math.inf)))
-
-    def _analytic(self, name: str, value: float, n: int) -> Interval:
-        total = self.sums.sum(axis=0, keepdims=True)
-        match name:
-            case "r":
-                return intervals.fisher(value, n)
-            case "r2_pearson":
-                return intervals.squared(intervals.fisher(float(_from_sums("r", total)[0]), n))
-            case "ubrmse":
-                return intervals.chi_square(value, n)
-            case _:
-                return intervals.student(value, float(_from_sums("ubrmse", total)[0]), n)
 
 
 def _pairs(
@@ -220,64 +233,14 @@ def _pairs(
 def _point(name: str, observed: npt.ArrayLike, predicted: npt.ArrayLike) -> float | None:
     """Compute one metric, or None where it is undefined."""
     o, p, _ = _pairs(observed, predicted, None)
-    if o.size < (3 if name in ("r", "r2", "r2_pearson", "ubrmse") else 1):
+    if o.size < (1 if name in _OF_ONE_PAIR else 3):
         return None
-    if name in ("r", "r2", "r2_pearson") and _constant(o):
+    if name in _NEED_SPREAD and (constant(o) or (name not in _OF_CONSTANT and constant(p))):
         return None
-    if name in ("r", "r2_pearson") and _constant(p):
-        return None
-    value = float(_from_sums(name, _sums(o, p).sum(axis=0, keepdims=True))[0])
+    if name == "spearman":
+        value = spearman_of(o, p)
+    elif name == "p":
+        value = float("nan") if (p_ := p_value(_point("r", o, p), o.size)) is None else p_
+    else:
+        value = float(metric_of(name, pair_sums(o, p).sum(axis=0, keepdims=True))[0])
     return value if math.isfinite(value) else None
-
-
-def _constant(values: Array) -> bool:
-    """Whether values differ by no more than rounding does."""
-    return bool(np.ptp(values) <= 1e-12 * np.abs(values).max())
-
-
-def _sums(o: Array, p: Array) -> Array:
-    """Per row, what the metrics sum up, (n, 12).
-
-    Columns: 1, o', o'^2, p', p'^2, o'p', e, e', e'^2, |e|, |e/o|, o != 0. A dash takes the mean off, which
-    changes no metric and keeps differences of sums exact.
-    """
-    if o.size == 0:
-        return np.zeros((0, 12))
-    e = p - o
-    do, dp, de = o - o.mean(), p - p.mean(), e - e.mean()
-    relative = np.divide(np.abs(e), np.abs(o), out=np.zeros_like(o), where=o != 0)
-    columns = (np.ones_like(o), do, do**2, dp, dp**2, do * dp, e, de, de**2, np.abs(e), relative, o != 0)
-    return np.column_stack(columns).astype(np.float64)
-
-
-def _by_unit(rows: Array, units: npt.NDArray[np.intp]) -> Array:
-    """Sum rows (n, c) over units, (number of units, c)."""
-    if len(rows) == 0:
-        return rows
-    return np.stack([np.bincount(units, weights=column) for column in rows.T], axis=1)
-
-
-def _from_sums(name: str, sums: Array) -> Array:
-    """Compute a metric from sums (m, 12), shape (m,); NaN where undefined."""
-    n, o, oo, p, pp, op, e, d, dd, absolute, relative, nonzero = sums.T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if name in ("r", "r2_pearson"):
-            r = np.clip((op - o * p / n) / np.sqrt(_spread(n, o, oo) * _spread(n, p, pp)), -1, 1)
-            result = r if name == "r" else r**2
-        elif name in ("r2", "rmse", "ubrmse"):
-            scatter = np.maximum(dd - d**2 / n, 0)
-            squares = scatter + e**2 / n
-            result = {
-                "r2": lambda: 1 - squares / _spread(n, o, oo),
-                "rmse": lambda: np.sqrt(squares / n),
-                "ubrmse": lambda: np.sqrt(scatter / n),
-            }[name]()
-        else:
-            result = {"bias": e / n, "mae": absolute / n, "mre": relative / nonzero}[name]
-    return np.asarray(result, dtype=np.float64)
-
-
-def _spread(n: Array, total: Array, squares: Array) -> Array:
-    """Sum of squares about the mean; NaN where it is nothing but rounding."""
-    spread = squares - total**2 / n
-    return np.where(spread > 1e-12 * squares, spread, np.nan)

@@ -56,15 +56,26 @@ class Prediction:
     correction: dict[str, Any] = field(default_factory=dict)
 
 
-def open_session(registry: Registry, ref: str, device: str = "auto") -> tuple[Resolved, Session]:
-    """Return a model's version and a session over its ONNX file, whose hash was checked; exported first if need be."""
+def open_session(
+    registry: Registry, ref: str, device: str = "auto", tolerance: float | None = None
+) -> tuple[Resolved, Session]:
+    """Return a model's version and a session over its ONNX file, whose hash was checked; exported first if need be.
+
+    With a `tolerance` (m3 m-3) the session is a `CertifiedSession` over the smallest compressed model whose
+    certificate covers it, if there is one.
+    """
+    from zoo.certified import CertifiedSession, covering
     from zoo.exporting import export_model
     from zoo.runtime import Session
 
     version = registry.resolve(ref)
     if "onnx" not in version.record.artefacts:
         version = export_model(registry, str(version.ref), "onnx")
-    return version, Session(version.path("onnx"), device=device)
+    dense = Session(version.path("onnx"), device=device)
+    kind = None if tolerance is None else covering(version.record.artefacts, tolerance)
+    if kind is None:
+        return version, dense
+    return version, CertifiedSession(Session(version.path(kind), device=device), dense, kind)
 
 
 def predict_map(

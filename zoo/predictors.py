@@ -27,6 +27,9 @@ LAYERS: dict[str, LayerSpec] = {
         LayerSpec("alb", "1", "white-sky albedo, short wave"),
         LayerSpec("alb_vis", "1", "white-sky albedo, visible"),
         LayerSpec("alb_nir", "1", "white-sky albedo, near infrared"),
+        LayerSpec("alb_black", "1", "black-sky albedo, short wave"),
+        LayerSpec("alb_black_vis", "1", "black-sky albedo, visible"),
+        LayerSpec("alb_black_nir", "1", "black-sky albedo, near infrared"),
         LayerSpec("et", "kg m-2", "evapotranspiration over the composite"),
         LayerSpec("water", "1", "share of open water"),
     )

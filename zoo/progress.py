@@ -30,14 +30,18 @@ def track(items: Sequence[T] | Iterable[T], description: str, total: int | None 
 
 
 @contextmanager
-def task(description: str, total: int | None) -> Iterator[Callable[[float], None]]:
-    """Show a bar for work that is not a loop; call what is yielded with the steps done."""
+def task(description: str, total: int | None, *, in_bytes: bool = False) -> Iterator[Callable[[float], None]]:
+    """Show a bar for work that is not a loop; call what is yielded with the steps done, or the bytes."""
     if not _enabled:
         yield lambda steps: None
         return
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    columns = (
+        *Progress.get_default_columns(),
+        *((DownloadColumn(), TransferSpeedColumn()) if in_bytes else ()),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task(description, total=total)
         yield lambda steps: progress.advance(bar, steps)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,13 @@ from zoo.errors import DataError, IntegrityError, UsageError, ZooError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["BATCH", "Session"]
+__all__ = ["BATCH", "Session", "as_predictors"]
 
-BATCH = 2048
-"""Rows that go through the model at once: bounds memory, and 1,024 to 2,048 were fastest for networks of 200 to 1,000
-units a layer (onnxruntime 1.31, two cores; 8,192 took up to 1.6 times as long); forests do not care."""
+BATCH = 512
+"""Rows that go through a network at once where the model names no number: what a layer of 1,000 units makes of them
+stays in a core's cache (onnxruntime 1.31: 256 to 512 were fastest, 4,096 took a quarter longer)."""
+LEAST_ROWS = 128
+"""Fewer rows are not shared out among threads."""
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -37,7 +40,8 @@ class Session:
     ----------
     model : path of a `model.onnx`, or its bytes
     device : `cpu`; `cuda`, which fails where CUDA cannot be used; `auto`, which takes CUDA where it can
-    threads : of the CPU; all that this process may use by default
+    threads : of the CPU; all that this process may use by default. Each takes its own rows: two threads with a
+        batch each were faster than two that share every operator
     verify_sha256 : hash that the file must have
 
     Attributes
@@ -47,6 +51,7 @@ class Session:
     features : predictors in the order of the columns
     clip : lowest and highest soil moisture that the model returns, m3 m-3
     target : what it returns
+    metadata : all that the file says about itself, texts by key
 
     Raises
     ------
@@ -70,10 +75,12 @@ class Session:
         name = "The model" if isinstance(model, bytes) else str(model)
         content = model if isinstance(model, bytes) else _read(model)
         _verify(content, verify_sha256, name)
-        self._session = _open(content, device, threads, name)
+        self._session = _open(content, device, name)
         self.provider: str = self._session.get_providers()[0]
-        text = self._session.get_modelmeta().custom_metadata_map.get("zoo")
-        self.header = Header.parse(text, name)
+        self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        self.header = Header.parse(self.metadata.get("zoo"), name)
+        self._threads = (threads or _usable_cores()) if self.provider == CPU else 1
+        self._pool: ThreadPoolExecutor | None = None
         self.features: tuple[Feature, ...] = self.header.features
         self.clip: tuple[float, float] = self.header.clip
         self.target: dict[str, Any] = self.header.target
@@ -108,12 +115,15 @@ class Session:
             raise DataError(msg)
         return self.names
 
-    def predict(self, X: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    def predict(
+        self, X: npt.ArrayLike, *, where: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.bool_]] | None = None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """Predict row by row; a row with a missing (NaN or infinite) predictor never reaches the model.
 
         Parameters
         ----------
         X : (n, k), predictors in the order of `features` and in their units
+        where : says of rows (m, k) which ones the model answers, (m,); those with all predictors by default
 
         Returns
         -------
@@ -125,28 +135,51 @@ class Session:
         DataError
             If X has not one column a feature.
         """
-        rows = np.asarray(X)
-        if rows.ndim != 2 or rows.shape[1] != len(self.features):
-            msg = f"Predictors have shape {rows.shape}, expected (n, {len(self.features)}): {', '.join(self.names)}"
-            raise DataError(msg)
+        rows = as_predictors(X, self.names)
         soil_moisture = np.full(len(rows), np.nan, np.float32)
         out_of_range = np.zeros(len(rows), np.bool_)
-        for start in range(0, len(rows), BATCH):
-            part = slice(start, start + BATCH)
-            soil_moisture[part], out_of_range[part] = self._predict_batch(rows[part])
+        size = self._rows_at_once(len(rows))
+
+        def answer(start: int) -> None:
+            part = slice(start, start + size)
+            self._predict_batch(rows[part], where or _whole, soil_moisture[part], out_of_range[part])
+
+        starts = range(0, len(rows), size)
+        if self._threads > 1 and len(starts) > 1:
+            list(self._workers().map(answer, starts))
+        else:
+            for start in starts:
+                answer(start)
         return soil_moisture, out_of_range
 
-    def _predict_batch(self, rows: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    def _rows_at_once(self, rows: int) -> int:
+        """Return the batch: at most what the model says, and so that every thread gets as many."""
+        most = int(self.metadata.get("batch", BATCH))
+        rounds = max(1, -(-rows // (most * self._threads)))
+        return min(most, max(LEAST_ROWS, -(-rows // (rounds * self._threads))))
+
+    def _workers(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="onnxruntime")
+        return self._pool
+
+    def _predict_batch(
+        self,
+        rows: npt.NDArray[Any],
+        where: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.bool_]],
+        soil_moisture: npt.NDArray[np.float32],
+        out_of_range: npt.NDArray[np.bool_],
+    ) -> None:
+        """Answer rows into views of the results."""
         with np.errstate(over="ignore"):  # beyond float32 is infinite, thus missing
             predictors = np.asarray(rows, np.float32, order="C")
-        soil_moisture = np.full(len(rows), np.nan, np.float32)
-        out_of_range = np.zeros(len(rows), np.bool_)
-        whole = np.isfinite(predictors).all(axis=1)
-        if whole.any():
-            given = predictors if whole.all() else predictors[whole]
-            answers, outside = self._run(given)
-            soil_moisture[whole], out_of_range[whole] = answers[:, 0], outside[:, 0]
-        return soil_moisture, out_of_range
+        asked = where(predictors)
+        if asked.all():
+            answers, outside = self._run(predictors)
+            soil_moisture[:], out_of_range[:] = answers[:, 0], outside[:, 0]
+        elif asked.any():
+            answers, outside = self._run(predictors[asked])
+            soil_moisture[asked], out_of_range[asked] = answers[:, 0], outside[:, 0]
 
     def _run(self, predictors: npt.NDArray[np.float32]) -> Any:
         try:
@@ -154,6 +187,23 @@ class Session:
         except Exception as error:  # onnxruntime's classes have no base of their own
             msg = f"onnxruntime failed on {self.provider}: {_first_line(error)}; try --device cpu"
             raise ZooError(msg) from error
+
+
+def as_predictors(X: npt.ArrayLike, names: Sequence[str]) -> npt.NDArray[Any]:
+    """Return X as an array (n, k); DataError if it has not one column a name."""
+    rows = np.asarray(X)
+    if rows.ndim != 2 or rows.shape[1] != len(names):
+        msg = f"Predictors have shape {rows.shape}, expected (n, {len(names)}): {', '.join(names)}"
+        raise DataError(msg)
+    return rows
+
+
+def _whole(predictors: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Say which rows have all predictors; the common case, all of them, is seen at once."""
+    finite = np.isfinite(predictors)
+    if finite.all():
+        return np.ones(len(predictors), np.bool_)
+    return np.asarray(finite.all(axis=1))
 
 
 def _read(path: Path) -> bytes:
@@ -171,12 +221,12 @@ def _verify(content: bytes, expected: str | None, name: str) -> None:
         raise IntegrityError(msg)
 
 
-def _open(content: bytes, device: str, threads: int | None, name: str) -> Any:
+def _open(content: bytes, device: str, name: str) -> Any:
     """Open a session on the device asked for; `auto` stays on the CPU where CUDA fails or has no kernel for it."""
     if device not in ("auto", "cpu", "cuda"):
         msg = f"--device {device!r} is not known; expected auto, cpu or cuda"
         raise UsageError(msg)
-    session = _create(content, [CPU], threads, name)
+    session = _create(content, [CPU], name)
     if device == "cpu":
         return session
     if session.get_modelmeta().custom_metadata_map.get("devices") == "cpu":
@@ -184,7 +234,7 @@ def _open(content: bytes, device: str, threads: int | None, name: str) -> Any:
             return session
         msg = f"--device cuda: onnxruntime has no CUDA kernel for {name} (decision trees); use --device cpu or auto"
         raise ZooError(msg)
-    faster = _create_on_cuda(content, threads, name)
+    faster = _create_on_cuda(content, name)
     if device == "cuda" and faster is None:
         msg = (
             "--device cuda: onnxruntime cannot use CUDA here (no GPU, no driver, or CUDA and cuDNN are not "
@@ -194,7 +244,7 @@ def _open(content: bytes, device: str, threads: int | None, name: str) -> Any:
     return session if faster is None else faster
 
 
-def _create_on_cuda(content: bytes, threads: int | None, name: str) -> Any | None:
+def _create_on_cuda(content: bytes, name: str) -> Any | None:
     """Open a session on CUDA, None if it cannot be; onnxruntime's pages about missing libraries are kept quiet."""
     if CUDA not in onnxruntime.get_available_providers():
         return None
@@ -202,7 +252,7 @@ def _create_on_cuda(content: bytes, threads: int | None, name: str) -> Any | Non
     try:
         with redirect_stdout(io.StringIO()):
             onnxruntime.preload_dlls()
-        session = _create(content, [CUDA, CPU], threads, name)
+        session = _create(content, [CUDA, CPU], name)
     except DataError:
         return None
     finally:
@@ -210,9 +260,9 @@ def _create_on_cuda(content: bytes, threads: int | None, name: str) -> Any | Non
     return session if CUDA in session.get_providers() else None
 
 
-def _create(content: bytes, providers: list[str], threads: int | None, name: str) -> Any:
+def _create(content: bytes, providers: list[str], name: str) -> Any:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or _usable_cores()
+    options.intra_op_num_threads = 1  # threads take rows of their own
     options.log_severity_level = _ERROR
     try:
         session = onnxruntime.InferenceSession(content, options, providers=providers, enable_fallback=0)

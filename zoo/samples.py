@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,18 +12,34 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from zoo.cells import BLOCK_CELLS, Cells, grid_text, nothing_left, read_cells, stacked_cells
 from zoo.errors import DataError, UnknownNameError, UsageError
-from zoo.inputs import Request, open_coarse, open_stack, sensor_granules
+from zoo.fingerprint import dataset_record, file_hashes
+from zoo.inputs import Request
 from zoo.predictors import LAYERS, PAPER
 from zoo.registry.schema import Dataset, Target
+from zoo.table import TableRecord, read_record
 from zoo.types import LayerSpec
 
 if TYPE_CHECKING:
     import xarray as xr
-    from odc.geo.geobox import GeoBox
 
-BLOCK_CELLS = 3
-"""Side of a spatial block in coarse cells."""
+__all__ = [
+    "BLOCK_CELLS",
+    "Samples",
+    "coverage",
+    "dataset_record",
+    "file_hashes",
+    "from_cells",
+    "from_granules",
+    "from_stack",
+    "from_table",
+    "grid_text",
+    "read_table",
+]
+
+SPATIAL_BLOCKS = f"spatial blocks of {BLOCK_CELLS} x {BLOCK_CELLS} cells"
+"""The split that blocks of coarse cells give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,52 +85,53 @@ def from_granules(request: Request, features: Sequence[str] = PAPER, *, min_vali
     features : predictor layers
     min_valid : least share of a cell's area with valid, dry-land predictor pixels
     """
-    from zoo.stack import coarse_means
+    return from_cells(read_cells(request, features), features, min_valid=min_valid)
 
-    coarse = open_coarse(request)
-    stack = open_stack(request, features)
-    means = coarse_means(stack, features, coarse, min_valid=min_valid)
-    table = pd.DataFrame({name: means[name].to_numpy().ravel().astype(float) for name in features})
-    target = coarse.to_numpy().ravel().astype(float)
+
+def from_stack(
+    folder: Path, features: Sequence[str] = PAPER, *, sensor: str | None = None, min_valid: float = 0.5
+) -> Samples:
+    """Make one row a coarse cell from a stack with its coarse twin: the same rows as from its granules.
+
+    Parameters
+    ----------
+    folder : as `zoo stack` makes it
+    features, min_valid : as in `from_granules`
+    sensor : whose coarse field, if the stack has several
+    """
+    return from_cells(stacked_cells(folder, features, sensor), features, min_valid=min_valid)
+
+
+def from_cells(cells: Cells, features: Sequence[str], *, min_valid: float = 0.5) -> Samples:
+    """Make one row a coarse cell that has soil moisture and every predictor."""
+    rows = cells.rows(features, min_valid)
+    table, target = rows[list(features)], rows["soil_moisture"].to_numpy()
     complete = table.notna().all(axis=1).to_numpy()
     observed = np.isfinite(target)
     keep = complete & observed
     if not keep.any():
-        raise DataError(_nothing_left(table, observed, min_valid))
-    rows, columns = np.divmod(np.arange(target.size), coarse.shape[1])
-    blocks = (rows // BLOCK_CELLS) * 10_000 + columns // BLOCK_CELLS
-    granules = sensor_granules(request)
-    hashes = file_hashes((*(path for granule in granules for path in granule.paths), *stack.sources))
-    box = request.target
+        raise nothing_left(table, observed, min_valid)
+    coarse = cells.coarse
     return Samples(
         predictors=table[keep].reset_index(drop=True),
         target=target[keep],
-        groups=blocks[keep],
-        features=tuple(LAYERS.get(name, LayerSpec(name, stack.units[name], name)) for name in features),
-        about=Target(sensor=request.sensor, product=coarse.attrs["product"], depth=tuple(coarse.attrs["depth"])),
-        dataset=dataset_record(
-            hashes,
+        groups=rows["block"].to_numpy()[keep],
+        features=cells.features(features),
+        about=Target(sensor=cells.sensor, product=coarse.attrs["product"], depth=tuple(coarse.attrs["depth"])),
+        dataset=cells.dataset(
             features,
-            {
-                "coarse_grid": grid_text(coarse.odc.geobox),
-                "target_grid": grid_text(box),
-                "quality": request.quality,
-                "variable": request.variable,
-                "min_valid": min_valid,
-            },
+            min_valid,
             rows=int(keep.sum()),
-            products=(*{granule.product for granule in granules}, *stack.products),
-            granules=(*(granule.id for granule in granules), *stack.granules),
             dropped={
                 "without soil moisture": int((~observed).sum()),
                 "without valid predictors": int((observed & ~complete).sum()),
             },
         ),
-        split=f"spatial blocks of {BLOCK_CELLS} x {BLOCK_CELLS} cells",
-        simulated=bool(coarse.attrs.get("simulated")) or stack.simulated,
+        split=SPATIAL_BLOCKS,
+        simulated=cells.simulated,
         coarse=coarse,
-        bbox=request.area.bounds,
-        target_grid=grid_text(box),
+        bbox=cells.area.bounds,
+        target_grid=cells.target_grid,
         period=(coverage(coarse, "start"), coverage(coarse, "end")),
     )
 
@@ -156,21 +171,33 @@ def from_table(path: Path, target: str, features: Sequence[str], groups: str, *,
         msg = f"{path.name}: no row is left of {total}{after}; widen --where or drop features"
         raise DataError(msg)
     kept = chosen[keep].reset_index(drop=True)
+    record = read_record(path)
+    known = record if record and target == record.target else None
+    units = {feature.name: feature.units for feature in record.features} if record else {}
     return Samples(
         predictors=kept[list(features)],
         target=kept[target].to_numpy(),
         groups=table[groups].to_numpy()[keep],
-        features=tuple(LAYERS.get(name, LayerSpec(name, "", name)) for name in features),
-        about=Target(name=target, product=path.name),
+        features=tuple(LAYERS.get(name, LayerSpec(name, units.get(name, ""), name)) for name in features),
+        about=_target(known) if known else Target(name=target, product=path.name),
         dataset=dataset_record(
             file_hashes([path]),
             features,
             {"target": target, "groups": groups, "where": where},
             rows=int(keep.sum()),
             dropped={"by --where": total - len(table), "with missing values": int((~keep).sum())},
+            products={name for part in record.datasets.values() for name in part.products} if record else (),
+            granules={name for part in record.datasets.values() for name in part.granules} if record else (),
         ),
-        split=f"groups of {groups}",
+        split=SPATIAL_BLOCKS if record and groups == record.groups else f"groups of {groups}",
+        simulated=bool(record and record.simulated),
+        bbox=known.area if known else None,
+        period=(datetime.fromisoformat(known.start), datetime.fromisoformat(known.end)) if known else (None, None),
     )
+
+
+def _target(record: TableRecord) -> Target:
+    return Target(name=record.target, sensor=record.sensor, product=", ".join(record.products), depth=record.depth)
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -185,42 +212,6 @@ def read_table(path: Path) -> pd.DataFrame:
         raise DataError(msg) from error
 
 
-def file_hashes(paths: Iterable[Path]) -> dict[str, str]:
-    """SHA-256 of files by file name."""
-    hashes = {}
-    for path in sorted(set(paths)):
-        with path.open("rb") as file:
-            hashes[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashes
-
-
-def dataset_record(
-    hashes: dict[str, str],
-    features: Sequence[str],
-    facts: dict[str, Any],
-    *,
-    rows: int,
-    dropped: dict[str, int],
-    products: Iterable[str] = (),
-    granules: Iterable[str] = (),
-) -> Dataset:
-    """Describe a dataset; its fingerprint holds what was read and how, no path and no time of access."""
-    content = {
-        "files": hashes,
-        "products": sorted(set(products)),
-        "granules": sorted(set(granules)),
-        "definition": {"features": list(features), **facts},
-    }
-    fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return Dataset.model_validate({"fingerprint": fingerprint, "rows": rows, "dropped": dropped, **content})
-
-
-def grid_text(box: GeoBox) -> str:
-    """Say which grid it is, in one line."""
-    origin = f"{box.affine.c:.6f} {box.affine.f:.6f}"
-    return f"{box.crs} {abs(box.affine.a):.6f} {box.shape[0]} x {box.shape[1]} from {origin}"
-
-
 def _filter(table: pd.DataFrame, where: str, path: Path) -> pd.DataFrame:
     if "@" in where:
         msg = f"--where {where!r} holds '@', which is not allowed; compare columns with plain values"
@@ -233,14 +224,3 @@ def _filter(table: pd.DataFrame, where: str, path: Path) -> pd.DataFrame:
             "expected an expression over its columns, for example \"date < '2016-02-01'\""
         )
         raise UsageError(msg) from error
-
-
-def _nothing_left(table: pd.DataFrame, observed: npt.NDArray[np.bool_], min_valid: float) -> str:
-    if not observed.any():
-        return (
-            "The sensor has no valid cell in the area on that day; try --quality all, another --date, --time or --orbit"
-        )
-    empty = [str(name) for name in table.columns if not table[name][observed].notna().any()]
-    which = f"predictor {', '.join(empty)} has no value" if empty else "the predictors are never all valid"
-    cells = f"{int(observed.sum())} coarse cells"
-    return f"No training row is left: {which} in any of {cells} (a valid share of {min_valid:g} is asked for)"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from zoo.artefact import PHYSICAL_RANGE, Feature, TrainedModel, probe_rows
+from zoo.artefact import PHYSICAL_RANGE, Feature, TrainedModel, calibration_rows, probe_rows
 from zoo.errors import DataError
 from zoo.metrics import score_table
 from zoo.plugins import host
@@ -152,6 +152,7 @@ def package(estimator: Downscaler, samples: Samples, recipe: Recipe) -> TrainedM
         test_X=test,
         test_y=np.asarray(estimator.predict(test), dtype=np.float64),
         clip=(low, high),
+        calib_X=calibration_rows(X, seed=recipe.seed),
     )
 
 
@@ -192,7 +193,7 @@ def record_of(samples: Samples, recipe: Recipe, estimator: Downscaler, scores: l
 
 def remarks(samples: Samples, estimator: Downscaler) -> list[str]:
     """Say what a reader of the scores must know."""
-    notes = []
+    notes = [] if samples.coarse is None else list(samples.coarse.attrs.get("notes", []))
     left_out = {reason: count for reason, count in samples.dataset.dropped.items() if count}
     if left_out:
         notes.append("Rows left out: " + ", ".join(f"{count} {reason}" for reason, count in left_out.items()) + ".")

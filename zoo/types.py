@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Area",
+    "DatedReader",
     "Downscaler",
     "DownscalerSpec",
     "Exporter",
@@ -30,6 +31,7 @@ __all__ = [
     "Granule",
     "LayerSpec",
     "ModelRef",
+    "Orbit",
     "PredictorReader",
     "PredictorSpec",
     "Quality",
@@ -38,10 +40,14 @@ __all__ = [
     "Score",
     "SensorReader",
     "SensorSpec",
+    "StationSelection",
 ]
 
 Quality = Literal["recommended", "all"]
 """`recommended` masks by the product's own quality flags, `all` keeps every retrieval."""
+
+Orbit = Literal["A", "D"]
+"""Ascending or descending pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,8 @@ class Granule:
     start, end : the period that it stands for, aware datetimes in UTC; None for static data
     orbit : `A` ascending, `D` descending, None where it has no meaning
     paths : the files that make it up
+    passes : of a file that holds several passes side by side: which; empty elsewhere. The `open` of a reader
+        that fills it takes a keyword `orbit` as well, one of them, or None for the mean over all
     """
 
     product: str
@@ -94,7 +102,8 @@ class Granule:
     start: datetime | None
     end: datetime | None
     paths: tuple[Path, ...]
-    orbit: Literal["A", "D"] | None = None
+    orbit: Orbit | None = None
+    passes: tuple[Orbit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +143,13 @@ class SensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class PredictorSpec:
-    """A product that delivers predictor layers; see `SensorSpec` for the common fields."""
+    """A product that delivers predictor layers; see `SensorSpec` for the common fields.
+
+    Attributes
+    ----------
+    resolution : native pixel, metres, about: the stack reads finer products in smaller blocks. None where it is
+        not known beforehand; of products that are otherwise equal such a one is chosen last
+    """
 
     name: str
     title: str
@@ -142,6 +157,7 @@ class PredictorSpec:
     patterns: tuple[str, ...]
     layers: tuple[LayerSpec, ...]
     requires: tuple[str, ...] = ()
+    resolution: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +227,8 @@ class SensorReader(Protocol):
         whose centre lies in `area`, if given. Several granules: the mean over the valid ones, cell by cell.
         Attributes: `units`, `long_name`, `product`, `granules` (list of ids), `depth` (two numbers, metres),
         `time_coverage_start`, `time_coverage_end` (ISO 8601, Z) and `flag_counts` (dict: name of a quality
-        flag or mask -> number of cells with it).
+        flag or mask -> number of cells with it). Where it has a meaning: `orbit` (`A`, `D`, or `A, D` for a
+        mean over both) and `notes` (list of sentences that a user of the field has to know).
 
         Raises
         ------
@@ -239,6 +256,15 @@ class PredictorReader(Protocol):
         x, y (pixel centres in the CRS of `spatial_ref`), attributes `units`, `long_name`, `product`, `granules`.
         Cropped to `area` with a margin of a few pixels.
         """
+        ...
+
+
+@runtime_checkable
+class DatedReader(Protocol):
+    """What a `PredictorReader` offers besides if one file may hold several dates."""
+
+    def at(self, day: date) -> PredictorReader:
+        """Return a reader that takes from such files the date or composite that contains a day, UTC."""
         ...
 
 
@@ -297,12 +323,63 @@ class Exporter(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class StationSelection:
+    """Which measurements to take from a reference, and how to treat frozen soil and several sensors.
+
+    Attributes
+    ----------
+    networks, stations, sensors : names or patterns (fnmatch, case ignored); empty takes all
+    depth : metres below the surface (top, bottom) that must enclose a sensor; None takes all
+    period : UTC (start, first instant after the end); None takes all
+    flags : quality flags that a value may carry, `all` for any; only where the data has flags
+    frozen : `mask` leaves out frozen soil (0 degree C or below) and soil whose state nothing tells, `known` only
+        what is known to be frozen; `keep` leaves out nothing and adds a column `frozen` (thawed, frozen or
+        undetermined) where the data can tell
+    several : sensors of one station at one depth: `mean` averages them time by time, `longest` takes the one with
+        most valid values, `apart` keeps each as a station of its own
+    utc_offset : hours that times without an offset are ahead of UTC; None where the reader knows
+    """
+
+    networks: tuple[str, ...] = ()
+    stations: tuple[str, ...] = ()
+    sensors: tuple[str, ...] = ()
+    depth: tuple[float, float] | None = None
+    period: tuple[datetime, datetime] | None = None
+    flags: tuple[str, ...] = ("G",)
+    frozen: Literal["mask", "known", "keep"] = "mask"
+    several: Literal["mean", "longest", "apart"] = "mean"
+    utc_offset: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("frozen", ("mask", "known", "keep")), ("several", ("mean", "longest", "apart"))):
+            if getattr(self, name) not in allowed:
+                msg = f"--{name} {getattr(self, name)!r} is unknown; expected {', '.join(allowed)}"
+                raise UsageError(msg)
+        if self.depth and not 0 <= self.depth[0] <= self.depth[1]:
+            msg = f"--depth {self.depth[0]:g} {self.depth[1]:g} is no layer; expected metres, top above bottom: 0 0.05"
+            raise UsageError(msg)
+
+    def given(self) -> dict[str, Any]:
+        """Return what differs from the default, by name: the keywords for a reader."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+
+
 @runtime_checkable
 class ReferenceReader(Protocol):
-    """What the class named by `ReferenceSpec.reader` offers."""
+    """What the class named by `ReferenceSpec.reader` offers.
+
+    `open` may take more keywords, any of those of `StationSelection`; the host passes what was asked for and the
+    reader names (or takes as `**selection`), and narrows stations, depth and period itself where it does not.
+    A reader may also offer `inventory(path)`, a row for each sensor, and `claims(path)`, whether a folder or zip
+    whose name no pattern matches is one of its own.
+    """
 
     def open(self, path: Path, *, area: Area | None = None) -> pd.DataFrame:
-        """Read measurements: columns station, lon, lat, depth (m), time (UTC), sm (m3 m-3)."""
+        """Read measurements: columns station, lon, lat, depth (m), time (UTC), sm (m3 m-3).
+
+        `attrs["dropped"]` counts what was left out, by reason.
+        """
         ...
 
 
@@ -313,7 +390,9 @@ class Score:
     Attributes
     ----------
     estimator : dbn, rf, ridge, mean, bilinear, coarse or another plugin's name
-    metric : r, r2_pearson (squared Pearson), r2 (1-SSE/SST), rmse, ubrmse, bias, mae or mre
+    metric : r, p, spearman, r2_pearson (squared Pearson), r2 (1-SSE/SST), rmse, ubrmse, bias, mae, mre, slope, kge
+        (2009), kge_2012, mse and its parts mse_bias, mse_variance, mse_correlation; g_down and its parts g_effi,
+        g_prec, g_accu; and `<metric>_difference` of two estimators
     value, ci_low, ci_high : the figure and its 95 % interval; None where undefined
     n : sample size
     reference : what it was compared with

@@ -6,13 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from zoo.artefact import TrainedModel, write_bytes
 from zoo.errors import UsageError
 from zoo.plugins import host, load
+from zoo.runtime import Session
 from zoo.types import DownscalerSpec
 from zoo_onnx import packaging, parity
 
 __all__ = ["OnnxExporter"]
+
+OPTIONS = frozenset({"compress", "pixels", "seed"})
 
 
 class OnnxExporter:
@@ -24,6 +29,12 @@ class OnnxExporter:
         The downscaler's estimator says with `parity_tolerance` (m3 m-3, default 1e-5) how far the compiled model
         may be from it, and with `parity_quantile` (default 1, every row) for which share of the test vectors.
 
+        Parameters
+        ----------
+        source, target : files
+        options : `compress`, a tolerance in m3 m-3, makes the cheapest network that keeps to it, with a certificate;
+            `pixels`, (n, k), what it is calibrated by, the model's own calibration rows by default; `seed`
+
         Returns
         -------
         `opset`, `inputs`, `outputs`, `parity` (`max`, `p99.9`, `p99.99`, `above`, `n`, `provider`, `tolerance`)
@@ -31,14 +42,16 @@ class OnnxExporter:
         Raises
         ------
         UsageError
-            If an option is given; there is none.
+            If an option is not known.
         ZooError
-            If the downscaler's graph is not what `Downscaler.to_onnx` promises.
+            If the downscaler's graph is not what `Downscaler.to_onnx` promises; if no smaller network was certified.
         IntegrityError
             If the compiled model does not equal the original on its test vectors; nothing is written then.
         """
-        if options:
-            msg = f"The exporter onnx knows no option {', '.join(sorted(options))}; it takes none"
+        if unknown := set(options) - OPTIONS:
+            msg = (
+                f"The exporter onnx knows no option {', '.join(sorted(unknown))}; it takes {', '.join(sorted(OPTIONS))}"
+            )
             raise UsageError(msg)
         model = TrainedModel.load(source)
         estimator = _estimator(model.downscaler)
@@ -50,8 +63,21 @@ class OnnxExporter:
             tolerance=float(getattr(estimator, "parity_tolerance", parity.TOLERANCE)),
             quantile=float(getattr(estimator, "parity_quantile", 1.0)),
         )
+        if options.get("compress") is not None:
+            content, found = _compressed(model, content, options)
         write_bytes(target, content)
         return {"opset": packaging.OPSET, **packaging.signature(compiled), "parity": found}
+
+
+def _compressed(model: TrainedModel, dense: bytes, options: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """Compress a model whose dense form passed the gate."""
+    search = load("zoo_onnx.compression:compress", ("torch", "scipy"), what="zoo export onnx --compress", extra="train")
+    pixels = options.get("pixels")
+    if pixels is None:
+        pixels = np.empty((0, len(model.features)), np.float32) if model.calib_X is None else model.calib_X
+    session = Session(dense, device="cpu")
+    found = search(model, session, pixels, float(options["compress"]), seed=int(options.get("seed", 0)))
+    return found.content, found.parity
 
 
 def _estimator(downscaler: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +21,10 @@ OPSET, IR = 17, 8
 _CORE = "core/"
 
 
-def package(core: onnx.ModelProto, model: TrainedModel) -> onnx.ModelProto:
+def package(core: onnx.ModelProto, model: TrainedModel, more: Mapping[str, str] | None = None) -> onnx.ModelProto:
     """Wrap a graph `X` -> `y` as `predictors` -> `soil_moisture`, `out_of_range`, with the model's header inside.
+
+    `more` and the graph's own metadata (`batch`, rows at once that suit it) go into the file, too.
 
     Raises
     ------
@@ -51,7 +54,9 @@ def package(core: onnx.ModelProto, model: TrainedModel) -> onnx.ModelProto:
         functions=core.functions,
         ir_version=max(IR, core.ir_version),
     )
-    helper.set_model_props(packed, {"zoo": model.header.text(), "devices": _devices(core)})
+    helper.set_model_props(
+        packed, {**_own(core), "zoo": model.header.text(), "devices": _devices(core), **(more or {})}
+    )
     _check(packed, model.downscaler)
     return packed
 
@@ -62,6 +67,10 @@ def signature(model: onnx.ModelProto) -> dict[str, list[dict[str, Any]]]:
         "inputs": [_describe(value) for value in model.graph.input],
         "outputs": [_describe(value) for value in model.graph.output],
     }
+
+
+def _own(core: onnx.ModelProto) -> dict[str, str]:
+    return {item.key: item.value for item in core.metadata_props}
 
 
 def _devices(core: onnx.ModelProto) -> str:

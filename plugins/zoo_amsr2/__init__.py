@@ -1,4 +1,4 @@
-"""AMSR2: soil moisture by the Land Parameter Retrieval Model (LPRM), level 3, 0.25 degree and 10 km."""
+"""AMSR2: soil moisture by the Land Parameter Retrieval Model (LPRM) and by JAXA."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ def zoo_sensors() -> list[SensorSpec]:
     return [
         SensorSpec(
             name="amsr2",
-            title="AMSR2 LPRM level 3, daily passes at 0.25 degree and 10 km",
-            reader="zoo_amsr2.reader:LprmReader",
-            patterns=("LPRM-AMSR2_*SOILM3_V*.nc4", "LPRM-AMSR2_*SOILM3_V*.nc"),
+            title="AMSR2: LPRM level 3 (0.25 degree, 10 km), JAXA SMC level 3 (0.25, 0.1 degree) and level 2 (swath)",
+            reader="zoo_amsr2.reader:Amsr2Reader",
+            patterns=(
+                "LPRM-AMSR2_*SOILM3_V*.nc4",
+                "LPRM-AMSR2_*SOILM3_V*.nc",
+                "GW1AM2_????????_01D_EQM[AD]_L3SGSMC*.h5",
+                "GW1AM2_????????????_*_L2SGSMC*.h5",
+            ),
             grid="longitude and latitude, 0.25 or 0.1 degree",
             requires=("h5py",),
         )

@@ -49,14 +49,20 @@ def build_model(state: Mapping[str, npt.NDArray[Any]]) -> onnx.ModelProto:
 
 
 def _encode(graph: _Graph, state: Mapping[str, npt.NDArray[Any]]) -> str:
-    """Add the ramps of `scaling.Coding`."""
-    column = graph.constant("column", state["coding/column"], np.int64)
-    picked = graph.add("Gather", ["X", column], "picked", axis=1)
-    above = graph.add("Sub", [picked, graph.constant("low", state["coding/low"])], "above_foot")
+    """Add the ramps of `scaling.Coding`.
+
+    A product with ones and zeros picks the predictors, and exactly: onnxruntime's Gather along rows took most of
+    the coding's time, a fifth of that of a whole network of 1000-1000 units (660 ramps, onnxruntime 1.31).
+    """
+    column = state["coding/column"]
+    pick = np.zeros((int(column.max()) + 1, len(column)))
+    pick[column, np.arange(len(column))] = 1
+    feet = graph.constant("feet", -state["coding/low"])
+    above = graph.add("Gemm", ["X", graph.constant("pick", pick), feet], "above_foot")
     rise = graph.add("Mul", [above, graph.constant("slope", state["coding/slope"])], "rise")
     ramps = graph.add("Clip", [rise, graph.constant("zero", 0.0), graph.constant("one", 1.0)], "ramps")
-    mixed = graph.add("MatMul", [ramps, graph.constant("mixing", state["coding/mixing"])], "mixed")
-    return graph.add("Add", [mixed, graph.constant("offset", state["coding/offset"])], "codes")
+    mixing, offset = (graph.constant(name, state[f"coding/{name}"]) for name in ("mixing", "offset"))
+    return graph.add("Gemm", [ramps, mixing, offset], "codes")
 
 
 def _answer(graph: _Graph, state: Mapping[str, npt.NDArray[Any]], codes: str) -> None:

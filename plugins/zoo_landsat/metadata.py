@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from zoo.errors import DataError
 
@@ -13,7 +14,7 @@ Groups = dict[str, dict[str, str]]
 
 
 def read_mtl(path: Path) -> Groups:
-    """Read `*_MTL.txt` or `*_MTL.json`: key and text by name of the innermost group.
+    """Read `*_MTL.txt`, `*_MTL.json` or `*_MTL.xml`: key and text by name of the innermost group.
 
     Raises
     ------
@@ -22,8 +23,8 @@ def read_mtl(path: Path) -> Groups:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        groups = _from_json(json.loads(text)) if path.suffix.lower() == ".json" else _from_text(text)
-    except (OSError, ValueError) as error:
+        groups = _PARSERS[path.suffix.lower()](text)
+    except (OSError, ValueError, SyntaxError) as error:
         msg = f"{path} cannot be read as a Landsat metadata file: {error}; download it again"
         raise DataError(msg) from error
     if "IMAGE_ATTRIBUTES" not in groups:
@@ -57,10 +58,25 @@ def _from_text(text: str) -> Groups:
     return groups
 
 
-def _from_json(node: dict[str, Any]) -> Groups:
+def _from_json(text: str) -> Groups:
+    return _flat(json.loads(text))
+
+
+def _from_xml(text: str) -> Groups:
+    return {
+        group.tag: {entry.tag: (entry.text or "").strip() for entry in group if not len(entry)}
+        for group in ElementTree.fromstring(text).iter()
+        if len(group)
+    }
+
+
+def _flat(node: dict[str, Any]) -> Groups:
     groups: Groups = {}
     for key, value in node.items():
         if isinstance(value, dict):
             groups[key] = {name: str(entry) for name, entry in value.items() if not isinstance(entry, dict)}
-            groups |= _from_json(value)
+            groups |= _flat(value)
     return groups
+
+
+_PARSERS = {".txt": _from_text, ".json": _from_json, ".xml": _from_xml}

@@ -22,6 +22,12 @@ WETNESS = {
 }  # fmt: skip
 """Tasselled-cap wetness for OLI surface reflectance, Zhai et al. 2022 (Remote Sens. Environ. 274, 112992)."""
 
+ASSETS = {
+    "SR_B2": "blue", "SR_B3": "green", "SR_B4": "red", "SR_B5": "nir08", "SR_B6": "swir16", "SR_B7": "swir22",
+    "QA_PIXEL": "qa_pixel", "QA_RADSAT": "qa_radsat",
+}  # fmt: skip
+"""Asset of a STAC item by file of a scene, the same in the collections of USGS, Planetary Computer and Earth Search."""
+
 SPEC = PredictorSpec(
     name="LANDSAT_C2L2",
     title="Landsat 8-9 Collection 2 Level 2 surface reflectance, 30 m",
@@ -32,7 +38,13 @@ SPEC = PredictorSpec(
         "LC0[89]_L2S[PR]_*_QA_RADSAT.TIF",
         "LC0[89]_L2S[PR]_*_MTL.txt",
         "LC0[89]_L2S[PR]_*_MTL.json",
+        "LC0[89]_L2S[PR]_*_MTL.xml",
+        # STAC items: as USGS, Planetary Computer and Earth Search name them
+        "LC0[89]_L2S[PR]_*_stac.json",
+        "LC0[89]_L2S[PR]_*_T[12].json",
+        "LC0[89]_L2S[PR]_*_T[12]_SR.json",
     ),
     layers=tuple(LAYERS[name] for name in (*BANDS, "wetness", "water")),
     requires=("rasterio",),
+    resolution=30,
 )

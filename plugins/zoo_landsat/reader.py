@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -23,10 +23,12 @@ from zoo.stack.area_mean import join, window_near
 from zoo.types import Area, Granule
 from zoo_landsat.metadata import Groups, read_mtl, scene_time
 from zoo_landsat.product import BANDS, CLEAR_OF, FILL_DN, OFFSET, SCALE, WATER_BIT, WETNESS
+from zoo_landsat.stac import Item, read_item
 
+_ID = r"(?P<short>LC0[89]_L2S[PR])_(?P<place>\d{6})_(?P<date>\d{8})(_\d{8})?(_02)?_(?P<tier>T[12])"
 _NAME = re.compile(
-    r"(?P<id>(?P<short>LC0[89]_L2S[PR])_\d{6}_(?P<date>\d{8})_\d{8}_02_T[12])_(?P<part>SR_B[2-7]|QA_PIXEL|QA_RADSAT|MTL)"
-    r"\.(TIF|txt|json)",
+    rf"(?P<id>{_ID})(_(?P<part>SR_B[2-7]|QA_PIXEL|QA_RADSAT|MTL)\.(TIF|txt|json|xml)"
+    r"|(?P<item>(_SR)?(_stac)?)\.json)",
     re.IGNORECASE,
 )
 _REFLECTANCE = "LEVEL2_SURFACE_REFLECTANCE_PARAMETERS"
@@ -36,19 +38,25 @@ _MARGIN = 2
 class LandsatReader:
     """Reader of reflectance, wetness and water; satisfies `zoo.types.PredictorReader`.
 
-    The bands of the window read last are kept, so that wetness and mask do not read them again.
+    The bands of the area read last are kept, so that wetness and mask do not read them again.
     """
 
     def __init__(self) -> None:
-        self._last: tuple[object, list[_Scene]] = (None, [])
+        self._area: Area | None = None
+        self._kept: dict[tuple[Path, ...], _Scene] = {}
+        self._items: dict[Path, Item] = {}
 
     def granule(self, path: Path) -> Granule:
         """Say what a file is: the scene from its name, the time from the metadata file (MTL) beside it.
 
-        Without that file the hour is unknown, and the scene stands for its whole day.
+        Without that file the hour is unknown, and the scene stands for its whole day. A STAC item is a scene
+        with all of its assets that are on disk.
         """
         match = _match(path)
         product = f"{match['short'].upper()}.02"
+        if match["part"] is None:
+            item = self._item(path)
+            return Granule(product, match["id"], item.time, item.time, (path, *item.files.values()))
         mtl = next(iter(_metadata_files(path.parent, match["id"])), None)
         if mtl is not None:
             start = end = scene_time(read_mtl(mtl))
@@ -89,22 +97,47 @@ class LandsatReader:
         return join(pieces)
 
     def _scenes(self, paths: Sequence[Path], area: Area | None) -> list[_Scene]:
-        key = (tuple(paths), area)
-        if self._last[0] != key:
-            by_id: dict[str, list[Path]] = {}
-            for path in paths:
-                by_id.setdefault(_match(path)["id"], []).append(path)
-            scenes = [_Scene(self.granule(files[0]), files, area) for files in by_id.values()]
-            self._last = key, [scene for scene in scenes if scene.window is not None]
-        return self._last[1]
+        if self._area != area:
+            self._area, self._kept = area, {}
+        scenes = []
+        for source, parts in self._parts(paths).items():
+            key = source, *parts.values()
+            if key not in self._kept:
+                remote = self._item(source).remote if _is_item(source) else {}
+                self._kept[key] = _Scene(self.granule(source), parts, area, remote)
+            scenes.append(self._kept[key])
+        return [scene for scene in scenes if scene.window is not None]
+
+    def _parts(self, paths: Sequence[Path]) -> dict[Path, dict[str, Path]]:
+        """Files by part of each scene, which stands under its STAC item or its first file.
+
+        Of a scene that is there in both ways, the one with its files' own names is taken.
+        """
+        items = {_key(path): path for path in paths if _is_item(path)}
+        assets = {file for path in items.values() for file in self._item(path).files.values()}
+        own: dict[tuple[str, ...], dict[str, Path]] = {}
+        for path in paths:
+            if path in assets or _is_item(path) or (_match(path)["part"].upper() == "MTL" and _key(path) in items):
+                continue
+            own.setdefault((*_key(path), _match(path)["id"]), {})[_match(path)["part"].upper()] = path
+        known = {key[:-1] for key in own}
+        found = {next(iter(parts.values())): parts for parts in own.values()}
+        return found | {path: self._item(path).files for key, path in items.items() if key not in known}
+
+    def _item(self, path: Path) -> Item:
+        if path not in self._items:
+            self._items[path] = read_item(path)
+        return self._items[path]
 
 
 class _Scene:
     """The part of one scene around an area; every file is read at most once."""
 
-    def __init__(self, granule: Granule, files: Sequence[Path], area: Area | None) -> None:
+    def __init__(
+        self, granule: Granule, files: Mapping[str, Path], area: Area | None, remote: Mapping[str, str]
+    ) -> None:
         self.granule = granule
-        self._files = {_match(path)["part"].upper(): path for path in files}
+        self._files, self._remote = files, remote
         self._dn: dict[str, npt.NDArray[np.uint16]] = {}
         whole, self.simulated = self._grid()
         self.window = window_near(whole, area, _MARGIN)
@@ -167,6 +200,12 @@ class _Scene:
         return self._dn[part]
 
     def _path(self, part: str) -> Path:
+        if part in self._remote:
+            msg = (
+                f"The file {part} of Landsat scene {self.granule.id} is not on disk but at {self._remote[part]}; "
+                "download it into the folder of the STAC item"
+            )
+            raise DataError(msg)
         if part not in self._files:
             msg = f"Landsat scene {self.granule.id} lacks its file _{part}.TIF; put it beside the others"
             raise DataError(msg)
@@ -193,5 +232,16 @@ def _match(path: Path) -> re.Match[str]:
     return match
 
 
+def _is_item(path: Path) -> bool:
+    match = _NAME.fullmatch(path.name)
+    return match is not None and match["part"] is None
+
+
+def _key(path: Path) -> tuple[str, ...]:
+    """Return what the names of a scene and of its STAC item share: STAC leaves out the day of processing."""
+    match = _match(path)
+    return tuple(match[part].upper() for part in ("short", "place", "date", "tier"))
+
+
 def _metadata_files(folder: Path, scene: str) -> list[Path]:
-    return [path for suffix in ("txt", "json") if (path := folder / f"{scene}_MTL.{suffix}").exists()]
+    return [path for suffix in ("txt", "json", "xml") if (path := folder / f"{scene}_MTL.{suffix}").exists()]

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 OPSET, OPSET_ML, IR = 17, 3, 8
 """Versions of the graph; TreeEnsemble of `ai.onnx.ml` 5 was no faster (onnxruntime 1.31) and needs a newer runtime."""
+BATCH = 32768
+"""Rows that suit the graph: one tree, which fits a core's cache, answers them all before the next one comes."""
+SUMMED = 16
+"""Trees whose answers are added at once: bounds the memory of a batch."""
 
 
 def flatten(trees: Sequence[Any], features: int) -> dict[str, npt.NDArray[Any]]:
@@ -47,38 +51,55 @@ def round_down(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
 
 
 def build(state: Mapping[str, npt.NDArray[Any]]) -> onnx.ModelProto:
-    """Build the graph: input `X` float32 (n, k), output `y` float32 (n, 1), the mean over the trees."""
+    """Build the graph: input `X` float32 (n, k), output `y` float32 (n, 1), the mean over the trees.
+
+    Each tree is an operator of its own. Within one operator onnxruntime sends each row through all trees, which
+    fetches every tree anew for every row: 2 to 2.7 times slower with 106 trees of depth 14 (onnxruntime 1.31).
+    """
     from onnx import TensorProto, helper
 
+    count = len(state["offsets"]) - 1
+    nodes = [
+        helper.make_node("TreeEnsembleRegressor", ["X"], [f"tree_{tree}"], domain="ai.onnx.ml", **_tree(state, tree))
+        for tree in range(count)
+    ]
+    sums = []
+    for number, first in enumerate(range(0, count, SUMMED)):
+        trees = [f"tree_{tree}" for tree in range(first, min(first + SUMMED, count))]
+        sums.append(f"sum_{number}")
+        nodes.append(helper.make_node("Sum", trees, [sums[-1]]))
+    nodes.append(helper.make_node("Sum", sums, ["y"]))
     graph = helper.make_graph(
-        [helper.make_node("TreeEnsembleRegressor", ["X"], ["y"], domain="ai.onnx.ml", **_attributes(state))],
+        nodes,
         "random_forest",
         [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["n", int(state["features"][0])])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 1])],
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", OPSET_ML)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=IR)
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR)
+    helper.set_model_props(model, {"batch": str(BATCH)})
+    return model
 
 
-def _attributes(state: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
-    """Return the operator's attributes; the mean is a sum of leaves that are divided beforehand."""
-    sizes = np.diff(state["offsets"])
-    tree = np.repeat(np.arange(len(sizes)), sizes)
-    node = np.arange(len(tree)) - state["offsets"][tree]
-    leaf = state["left"] < 0
+def _tree(state: Mapping[str, npt.NDArray[Any]], tree: int) -> dict[str, Any]:
+    """Return the operator's attributes for one tree; the mean is a sum of leaves that are divided beforehand."""
+    offsets = state["offsets"]
+    own = slice(int(offsets[tree]), int(offsets[tree + 1]))
+    leaf = state["left"][own] < 0
+    node = np.arange(len(leaf))
     return {
         "n_targets": 1,
         "aggregate_function": "SUM",
         "post_transform": "NONE",
-        "nodes_treeids": tree.tolist(),
+        "nodes_treeids": [0] * len(leaf),
         "nodes_nodeids": node.tolist(),
         "nodes_modes": np.where(leaf, "LEAF", "BRANCH_LEQ").tolist(),
-        "nodes_featureids": np.where(leaf, 0, state["feature"]).tolist(),
-        "nodes_values": state["threshold"].tolist(),
-        "nodes_truenodeids": np.where(leaf, 0, state["left"]).tolist(),
-        "nodes_falsenodeids": np.where(leaf, 0, state["right"]).tolist(),
-        "target_treeids": tree[leaf].tolist(),
+        "nodes_featureids": np.where(leaf, 0, state["feature"][own]).tolist(),
+        "nodes_values": state["threshold"][own].tolist(),
+        "nodes_truenodeids": np.where(leaf, 0, state["left"][own]).tolist(),
+        "nodes_falsenodeids": np.where(leaf, 0, state["right"][own]).tolist(),
+        "target_treeids": [0] * int(leaf.sum()),
         "target_nodeids": node[leaf].tolist(),
         "target_ids": [0] * int(leaf.sum()),
-        "target_weights": (state["value"][leaf] / len(sizes)).tolist(),
+        "target_weights": (state["value"][own][leaf] / (len(offsets) - 1)).tolist(),
     }

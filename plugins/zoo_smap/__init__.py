@@ -1,4 +1,4 @@
-"""SMAP: the level 4 analysis at 9 km (SPL4SMGP) and the level 2 retrieval at 36 km (SPL2SMP)."""
+"""SMAP: the level 4 analysis (SPL4SMGP) and the passive retrievals of level 2 and 3, at 36 and 9 km."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ def zoo_sensors() -> list[SensorSpec]:
     return [
         SensorSpec(
             name="smap",
-            title="SMAP SPL4SMGP (9 km, 3-hourly) and SPL2SMP (36 km half orbits)",
+            title="SMAP SPL4SMGP (3-hourly), SPL3SMP[_E] (daily, both passes), SPL2SMP[_E] (half orbits)",
             reader="zoo_smap.reader:SmapReader",
-            patterns=("SMAP_L4_SM_gph_*.h5", "SMAP_L2_SM_P_[0-9]*.h5", "SMAP_L2_SM_P_NRT_*.h5"),
-            grid="EASE-Grid 2.0 M09 (SPL4SMGP), M36 (SPL2SMP)",
+            patterns=(
+                "SMAP_L4_SM_gph_*.h5",
+                "SMAP_L3_SM_P_[0-9]*.h5",
+                "SMAP_L3_SM_P_E_[0-9]*.h5",
+                "SMAP_L2_SM_P_[0-9]*.h5",
+                "SMAP_L2_SM_P_E_[0-9]*.h5",
+                "SMAP_L2_SM_P_NRT_[0-9]*.h5",
+            ),
+            grid="EASE-Grid 2.0 M09 (SPL4SMGP, SPL3SMP_E, SPL2SMP_E), M36 (SPL3SMP, SPL2SMP)",
             requires=("h5py",),
         )
     ]

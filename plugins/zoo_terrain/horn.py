@@ -64,4 +64,5 @@ def aspect(dem: Floats, box: GeoBox) -> tuple[Floats, Floats]:
     east, north = gradient(dem, box)
     steep = np.hypot(east, north)
     unit = np.where(steep > 0, steep, np.where(np.isnan(steep), np.nan, 1))
-    return (-east / unit).astype(np.float32), (-north / unit).astype(np.float32)
+    # Adding nothing turns the minus of a flat pixel's -0 away.
+    return (-east / unit + 0.0).astype(np.float32), (-north / unit + 0.0).astype(np.float32)

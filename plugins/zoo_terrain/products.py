@@ -13,11 +13,12 @@ VOID = -32767
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """An elevation model and the patterns of its file names."""
+    """An elevation model, the patterns of its file names, and its finest pixel in metres, if it has one."""
 
     name: str
     title: str
     patterns: tuple[str, ...]
+    resolution: float | None = None
 
     @property
     def spec(self) -> PredictorSpec:
@@ -29,16 +30,24 @@ class Model:
             patterns=self.patterns,
             layers=tuple(LAYERS[name] for name in ("dem", "slope", "aspect_sin", "aspect_cos")),
             requires=("rasterio",),
+            resolution=self.resolution,
         )
 
 
 PRODUCTS = (
-    Model("COPDEM", "Copernicus DEM, 30 m and 90 m", ("Copernicus_DSM_*_DEM.tif",)),
-    Model("GMTED2010", "GMTED2010 elevation, 7.5, 15 and 30 arc-seconds", ("*_gmted_*.tif",)),
+    Model("COPDEM", "Copernicus DEM, 30 m and 90 m", ("Copernicus_DSM_*_DEM.tif",), 30),
+    Model("GMTED2010", "GMTED2010 elevation, 7.5, 15 and 30 arc-seconds", ("*_gmted_*.tif",), 230),
     Model(
         "SRTM",
         "SRTM elevation, 1 and 3 arc-seconds",
         ("[NS][0-9][0-9][EW][0-9][0-9][0-9]*.hgt", "[NS][0-9][0-9][EW][0-9][0-9][0-9]*.hgt.zip"),
+        30,
+    ),
+    # Any other GeoTIFF that calls itself a DEM. Last, since the names above hold the word as well.
+    Model(
+        "DEM",
+        "any elevation GeoTIFF in metres named dem.tif, *dem.tif, dem_*.tif or *_dem_*.tif",
+        ("*dem.tif", "*dem.tiff", "dem[_.-]*.tif", "dem[_.-]*.tiff", "*[_.-]dem[_.-]*.tif", "*[_.-]dem[_.-]*.tiff"),
     ),
 )
-"""The models in alphabetical order."""
+"""The models; the first whose pattern fits a name is taken for it."""

@@ -295,7 +295,7 @@ def test_unknown_names_list_what_there_is_and_the_nearest(table, tmp_path, refus
 
 
 def test_options_that_contradict_each_other_are_refused(table, tmp_path, refused):
-    assert "--table and --data/--sensor exclude one another" in refused(
+    assert "exclude one another; give one source of training rows" in refused(
         *train(table, tmp_path / "r.json", "--sensor", "smap"), code=2
     )
     assert "--data needs --area W S E N and --date" in refused("train", "rf", "--data", tmp_path, code=2)

@@ -7,9 +7,10 @@ run there while nothing else was installed (`untrained`), and the two example pl
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,13 +55,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A fresh environment with the wheel, without the extra `train`."""
+def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A fresh environment with the wheel, without the extra `train`; deleted at the end, it is a gigabyte."""
     place = tmp_path_factory.mktemp("fresh")
     fresh = environment.Environment(place / "venv", place / "work")
     fresh.create()
     fresh.install(wheel)
-    return fresh
+    yield fresh
+    shutil.rmtree(place)
 
 
 @dataclass(frozen=True)

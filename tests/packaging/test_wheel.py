@@ -39,5 +39,5 @@ def test_the_templates_of_the_report_are_there(names):
 
 
 def test_no_test_no_build_product_and_no_pickle_is_there(names):
-    strange = (".pyc", ".pkl", ".pickle", ".joblib", ".pt", ".pth")
+    strange = (".lock", ".pyc", ".pkl", ".pickle", ".joblib", ".pt", ".pth")
     assert [name for name in names if name.endswith(strange) or "tests/" in name] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 import zoo_insitu
 from zoo import Area
-from zoo.errors import DataError
+from zoo.errors import DataError, UsageError
 from zoo.plugins import make
 from zoo.types import ReferenceReader
 from zoo_insitu.table import TableReader
@@ -37,9 +38,8 @@ def write(rows: pd.DataFrame, path: Path) -> Path:
 
 
 def test_the_plugin_brings_a_reader_that_keeps_the_protocol() -> None:
-    (spec,) = zoo_insitu.zoo_references()
-    assert spec.name == "table"
-    assert isinstance(make(spec), ReferenceReader)
+    specs = {spec.name: spec for spec in zoo_insitu.zoo_references()}
+    assert isinstance(make(specs["table"]), ReferenceReader)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -49,7 +49,7 @@ def test_rows_come_by_station_and_time_in_utc_without_fills(rows: pd.DataFrame, 
     assert table["station"].tolist() == ["A", "A", "B"]
     assert table["sm"].tolist() == [0.11, 0.12, 0.21]
     assert table["time"].iloc[0] == pd.Timestamp("2019-09-25T00:30Z")
-    assert table.attrs["dropped"] == {"missing": 1, "out_of_range": 0, "frozen": 0}
+    assert table.attrs["dropped"] == {"missing": 1, "out_of_range": 0, "frozen": 0, "undetermined": 0}
 
 
 def test_other_names_are_understood_and_a_name_states_its_depth(rows: pd.DataFrame, tmp_path: Path) -> None:
@@ -79,12 +79,59 @@ def test_frozen_soil_and_a_rare_impossible_value_are_dropped_and_counted(tmp_pat
             "lat": 41.7,
             "time": pd.date_range("2019-03-01", periods=300, freq="30min"),
             "sm": np.r_[1.01, np.full(299, 0.2)],
-            "ts": np.r_[np.full(290, 4.0), np.full(10, -0.1)],
+            "ts": np.r_[np.full(286, 4.0), np.full(4, np.nan), np.full(9, -0.1), 0.0],
         }
     )
-    table = TableReader().open(write(many, tmp_path / "t.parquet"))
-    assert table.attrs["dropped"] == {"missing": 0, "out_of_range": 1, "frozen": 10}
-    assert len(table) == 289
+    path = write(many, tmp_path / "t.parquet")
+    table = TableReader().open(path)
+    assert table.attrs["dropped"] == {"missing": 0, "out_of_range": 1, "frozen": 10, "undetermined": 4}
+    assert len(table) == 285
+    assert len(TableReader().open(path, frozen="known")) == 289
+    unmasked = TableReader().open(path, frozen="keep")
+    assert unmasked["frozen"].value_counts().to_dict() == {"thawed": 285, "frozen": 10, "undetermined": 4}
+
+
+def test_a_table_without_soil_temperature_is_not_judged(rows: pd.DataFrame, tmp_path: Path) -> None:
+    path = write(rows, tmp_path / "t.csv")
+    assert TableReader().open(path, frozen="keep").equals(TableReader().open(path))
+
+
+def test_local_times_need_their_offset(rows: pd.DataFrame, tmp_path: Path) -> None:
+    path = write(rows.rename(columns={"time": "time_local"}), tmp_path / "t.csv")
+    with pytest.raises(DataError, match="has local times only; give --utc-offset HOURS"):
+        TableReader().open(path)
+    table = TableReader().open(path, utc_offset=8.0)
+    assert table["time"].iloc[0] == pd.Timestamp("2019-09-24T16:30Z")
+
+
+@pytest.mark.parametrize(
+    ("selection", "kept", "reason"),
+    [
+        ({"stations": ("b",)}, [0.21], {"other_station": 3}),
+        ({"depth": (0.1, 0.2)}, None, {}),
+        (
+            {"period": (datetime(2019, 9, 25, 1, tzinfo=UTC), datetime(2019, 9, 25, 2, tzinfo=UTC))},
+            [0.12],
+            {"outside_period": 3},
+        ),
+    ],
+)
+def test_rows_are_chosen_by_station_depth_and_period(
+    rows: pd.DataFrame, tmp_path: Path, selection: dict, kept: list[float] | None, reason: dict
+) -> None:
+    path = write(rows, tmp_path / "t.csv")
+    if kept is None:
+        with pytest.raises(DataError, match="4 other depth"):
+            TableReader().open(path, **selection)
+        return
+    table = TableReader().open(path, **selection)
+    assert table["sm"].tolist() == kept
+    assert reason.items() <= table.attrs["dropped"].items()
+
+
+def test_a_table_has_no_flags_to_choose_by(rows: pd.DataFrame, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has nothing that --flags could choose by"):
+        TableReader().open(write(rows, tmp_path / "t.csv"), flags=("G", "U"))
 
 
 def test_only_stations_in_the_area(rows: pd.DataFrame, tmp_path: Path) -> None:
@@ -132,9 +179,10 @@ def test_smn_sdr_equals_a_read_by_hand(real_data: Path) -> None:
     table = TableReader().open(path)
     raw = pq.read_table(path, columns=["sm_3cm", "ts_3cm"])
     sm, ts = (raw[name].to_numpy() for name in raw.column_names)
-    kept = sm[(sm >= 0) & (sm <= 1) & ~(ts <= 0)]
+    kept = sm[(sm >= 0) & (sm <= 1) & (ts > 0)]
     assert len(table) == kept.size
-    assert table["station"].nunique() == 33
+    assert table["station"].nunique() == 30
+    assert TableReader().open(path, frozen="known")["station"].nunique() == 33
     assert table["sm"].sum() == pytest.approx(kept.sum())
     assert (table["depth"] == 0.03).all()
 

@@ -15,6 +15,7 @@ from affine import Affine
 from zoo.errors import DataError
 from zoo.granules import granules_of
 from zoo.types import Area, PredictorReader
+from zoo_landsat.metadata import read_mtl, scene_time
 from zoo_landsat.product import SPEC, WETNESS
 from zoo_landsat.reader import LandsatReader
 
@@ -51,17 +52,19 @@ def write_scene(
     saturated: np.ndarray | int = 0,
     bands: Mapping[int, np.ndarray | int] = DN,
     mtl: str | None = MTL,
+    transform: Affine | None = None,
 ) -> list[Path]:
     """Write a scene; arrays or constants as values."""
     folder.mkdir(exist_ok=True)
     profile = {
         "driver": "GTiff", "dtype": "uint16", "count": 1, "height": shape[0], "width": shape[1], "crs": crs,
-        "transform": Affine(30, 0, corner[0], 0, -30, corner[1]), "AREA_OR_POINT": "Point",
+        "transform": transform or Affine(30, 0, corner[0], 0, -30, corner[1]),
     }  # fmt: skip
     parts = {f"SR_B{band}": values for band, values in bands.items()}
     for part, values in {**parts, "QA_PIXEL": quality, "QA_RADSAT": saturated}.items():
         path = folder / f"{scene}_{part}.TIF"
         with rasterio.open(path, "w", **profile, **({"nodata": 0} if "SR" in part else {})) as file:
+            file.update_tags(AREA_OR_POINT="Point")
             file.write(np.broadcast_to(np.asarray(values, np.uint16), shape), 1)
     if mtl is not None:
         (folder / f"{scene}_MTL.txt").write_text(mtl)
@@ -183,6 +186,117 @@ def test_an_incomplete_file_is_one_clear_line(reader: LandsatReader, tmp_path: P
         reader.open(paths, "red")
 
 
+def test_xml_metadata_reads_like_text(reader: LandsatReader, tmp_path: Path) -> None:
+    paths = write_scene(tmp_path / "s", mtl=None)
+    (tmp_path / "s" / f"{ID}_MTL.xml").write_text(
+        "<LANDSAT_METADATA_FILE><IMAGE_ATTRIBUTES><DATE_ACQUIRED>2019-09-25</DATE_ACQUIRED>"
+        "<SCENE_CENTER_TIME>02:53:21.1234560Z</SCENE_CENTER_TIME></IMAGE_ATTRIBUTES></LANDSAT_METADATA_FILE>"
+    )
+    assert reader.granule(paths[0]).start == datetime(2019, 9, 25, 2, 53, 21, 123456, tzinfo=UTC)
+    (tmp_path / "s" / f"{ID}_MTL.xml").write_text("<LANDSAT_METADATA_FILE><IMAGE")
+    with pytest.raises(DataError, match="cannot be read as a Landsat metadata file"):
+        reader.granule(paths[0])
+
+
+def test_pixels_that_are_not_square_and_points_keep_their_place(reader: LandsatReader, tmp_path: Path) -> None:
+    """The sample of USGS is decimated: 445 m x 452 m or so, and says AREA_OR_POINT=Point."""
+    affine = Affine(445.5, 0, 207585, 0, -451.25, 3942915)
+    paths = write_scene(tmp_path / "s", transform=affine)
+    with rasterio.open(paths[1]) as file:
+        assert file.tags()["AREA_OR_POINT"] == "Point"
+    (array,) = reader.open(paths, "red")
+    assert tuple(array.odc.geobox.affine)[:6] == pytest.approx(tuple(affine)[:6])
+
+
+# --- STAC
+
+STAC_ID = "LC08_L2SP_124031_20190925_02_T1"
+KEYS = {2: "blue", 3: "green", 4: "red", 5: "nir08", 6: "swir16", 7: "swir22"}
+
+
+def write_item(path: Path, addresses: Mapping[str, str], identity: str = STAC_ID) -> Path:
+    item = {
+        "type": "Feature", "stac_version": "1.0.0", "id": identity, "collection": "landsat-c2-l2",
+        "properties": {"datetime": "2019-09-25T02:53:21.123456Z", "platform": "landsat-8"},
+        "assets": {key: {"href": address, "type": "image/tiff"} for key, address in addresses.items()},
+    }  # fmt: skip
+    path.write_text(json.dumps(item))
+    return path
+
+
+def cogs(folder: Path, **extra: object) -> dict[str, str]:
+    """Write a scene whose files are named like the assets, and return their relative addresses by key."""
+    made = write_scene(folder / "made", mtl=None, **extra)  # type: ignore[arg-type]
+    names = {f"SR_B{band}": key for band, key in KEYS.items()} | {"QA_PIXEL": "qa_pixel", "QA_RADSAT": "qa_radsat"}
+    for path in made:
+        path.rename(folder / f"{names[path.stem.removeprefix(ID + '_')]}.tif")
+    (folder / "made").rmdir()
+    return {key: f"./{key}.tif" for key in names.values()}
+
+
+@pytest.mark.parametrize("name", [f"{STAC_ID}.json", f"{ID}_SR_stac.json", f"{ID}_SR.json"])
+def test_a_stac_item_reads_like_the_folder(reader: LandsatReader, tmp_path: Path, name: str) -> None:
+    red = np.random.default_rng(0).integers(8000, 20000, (4, 5))
+    quality = np.full((4, 5), CLEAR)
+    quality[1, 1] = 22280
+    (expected,) = reader.open(write_scene(tmp_path / "s", bands={**DN, 4: red}, quality=quality), "red")
+    (tmp_path / "t").mkdir()
+    write_item(tmp_path / "t" / name, cogs(tmp_path / "t", bands={**DN, 4: red}, quality=quality))
+    (granule,) = granules_of(SPEC, sorted((tmp_path / "t").iterdir()))
+    assert granule.start == granule.end == datetime(2019, 9, 25, 2, 53, 21, 123456, tzinfo=UTC)
+    assert (granule.product, len(granule.paths)) == ("LC08_L2SP.02", 9)
+    (array,) = LandsatReader().open(granule.paths, "red")
+    np.testing.assert_array_equal(array, expected)
+    assert array.attrs["granules"] == [granule.id]
+    for layer in ("wetness", "water"):
+        assert np.argwhere(np.isnan(LandsatReader().open(granule.paths, layer)[0].to_numpy())).tolist() == [[1, 1]]
+
+
+def test_a_stac_item_may_name_absolute_paths(reader: LandsatReader, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    addresses = {key: f"file://{tmp_path / 'data' / name}" for key, name in cogs(tmp_path / "data").items()}
+    item = write_item(tmp_path / f"{STAC_ID}.json", addresses)
+    (array,) = reader.open(reader.granule(item).paths, "red")
+    np.testing.assert_allclose(array, 11000 * 2.75e-05 - 0.2, rtol=1e-5)
+
+
+def test_a_remote_asset_is_named_unless_it_lies_beside_the_item(reader: LandsatReader, tmp_path: Path) -> None:
+    addresses = {key: f"https://data.example/{key}.tif?token=x" for key in cogs(tmp_path)}
+    item = write_item(tmp_path / f"{STAC_ID}.json", addresses)
+    (array,) = reader.open(reader.granule(item).paths, "red")
+    np.testing.assert_allclose(array, 11000 * 2.75e-05 - 0.2, rtol=1e-5)
+    (tmp_path / "red.tif").unlink()
+    reader = LandsatReader()
+    with pytest.raises(DataError, match="SR_B4 of Landsat scene .* is not on disk but at https://data.example/red.tif"):
+        reader.open(reader.granule(item).paths, "red")
+
+
+def test_a_scene_that_is_there_as_item_and_as_folder_counts_once(reader: LandsatReader, tmp_path: Path) -> None:
+    paths = write_scene(tmp_path / "s")
+    (tmp_path / "t").mkdir()
+    item = write_item(tmp_path / "t" / f"{STAC_ID}.json", cogs(tmp_path / "t"))
+    (array,) = reader.open([*reader.granule(item).paths, *paths], "red")
+    assert array.attrs["granules"] == [ID]
+    # And an item over the very files of the folder.
+    keys = {f"SR_B{band}": key for band, key in KEYS.items()} | {"QA_PIXEL": "qa_pixel", "QA_RADSAT": "qa_radsat"}
+    addresses = {key: f"{ID}_{part}.TIF" for part, key in keys.items()}
+    item = write_item(tmp_path / "s" / f"{STAC_ID}.json", addresses)
+    granules = granules_of(SPEC, sorted((tmp_path / "s").iterdir()))
+    (array,) = LandsatReader().open([path for granule in granules for path in granule.paths], "red")
+    assert set(array.attrs["granules"]) <= {granule.id for granule in granules}
+    np.testing.assert_allclose(array, 11000 * 2.75e-05 - 0.2, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", "[1]", "no json", '{"id": "x", "properties": {"datetime": null}, "assets": {}}']
+)
+def test_json_that_is_no_item_is_one_clear_line(reader: LandsatReader, tmp_path: Path, text: str) -> None:
+    path = tmp_path / f"{STAC_ID}.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match="cannot be read as a STAC item with datetime and assets"):
+        reader.granule(path)
+
+
 @pytest.mark.real
 def test_the_real_scene_is_cloud_throughout_and_in_its_place(reader: LandsatReader, real_data: Path) -> None:
     (granule,) = granules_of(SPEC, sorted((real_data / "landsat").iterdir()))
@@ -190,6 +304,25 @@ def test_the_real_scene_is_cloud_throughout_and_in_its_place(reader: LandsatRead
     (array,) = reader.open(granule.paths, "red")
     assert np.isnan(array.to_numpy()).all()
     assert (array.odc.geobox.affine.c, array.odc.geobox.affine.f) == (207585.0, 3942915.0)
+
+
+@pytest.mark.real
+def test_the_real_metadata_says_the_same_in_its_three_forms(real_data: Path) -> None:
+    texts = [read_mtl(path) for path in sorted((real_data / "landsat").glob("*_MTL.*"))]
+    assert len(texts) == 3
+    assert len({scene_time(groups) for groups in texts}) == 1
+    scales = {groups["LEVEL2_SURFACE_REFLECTANCE_PARAMETERS"]["REFLECTANCE_MULT_BAND_4"] for groups in texts}
+    assert {float(scale) for scale in scales} == {2.75e-05}
+
+
+@pytest.mark.real
+def test_real_pixels_are_not_square_and_points(reader: LandsatReader, real_data: Path) -> None:
+    (granule,) = granules_of(SPEC, sorted((real_data / "landsat").iterdir()))
+    (array,) = reader.open(granule.paths, "red")
+    with rasterio.open(next((real_data / "landsat").glob("*_SR_B4.TIF"))) as file:
+        assert (file.tags()["AREA_OR_POINT"], file.nodata, file.shape) == ("Point", 0, (512, 512))
+        assert abs(file.transform.a + file.transform.e) > 1
+        assert tuple(array.odc.geobox.affine)[:6] == pytest.approx(tuple(file.transform)[:6])
 
 
 @pytest.mark.real

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pyproj
 import pytest
+import xarray as xr
 
 from zoo.errors import DataError, UnknownNameError, UsageError
 from zoo.grids import centres, geobox_of
@@ -263,9 +264,12 @@ def test_a_file_damaged_inside_is_a_data_error(tmp_path: Path) -> None:
         SmapReader().open([path], area=Area(110, 38, 122, 46))
 
 
-def test_another_name_is_refused() -> None:
+@pytest.mark.parametrize(
+    "name", ["SMAP_L3_FT_P_20150331_R18290_002.h5", "SMAP_L4_SM_aup_20170803T000000_Vv7031_001.h5"]
+)
+def test_another_name_is_refused(name: str) -> None:
     with pytest.raises(DataError, match="is no SMAP file that is read here"):
-        SmapReader().granule(Path("SMAP_L3_SM_P_20150331_R18290_002.h5"))
+        SmapReader().granule(Path(name))
 
 
 @pytest.mark.real
@@ -305,3 +309,79 @@ def test_real_times_are_those_of_the_utc_texts(real_data: Path, name: str) -> No
     seconds = sorted(text[:19] for text in texts)  # a few hold *** in the milliseconds
     assert array.attrs["time_coverage_start"] == f"{seconds[0]}Z"
     assert array.attrs["time_coverage_end"] == f"{seconds[-1]}Z"
+
+
+def test_trap_1_seconds_count_from_noon_whatever_the_file_says(tmp_path: Path) -> None:
+    path = tmp_path / L2
+    write_l2(path, [(100, 800, 0.2, 0, 0)])
+    with h5py.File(path, "a") as file:
+        file.create_group("Metadata/ProcessStep").attrs["epochUTCDateTime"] = np.bytes_("2000-01-01T11:58:55.816Z")
+    seen = datetime(2000, 1, 1, 12) + timedelta(seconds=492528679)
+    assert SmapReader().open([path]).attrs["time_coverage_start"] == f"{seen:%Y-%m-%dT%H:%M:%S}Z"
+
+
+def test_trap_1_level_4_takes_its_time_from_the_name(tmp_path: Path) -> None:
+    path = tmp_path / L4
+    write_l4(path)
+    with h5py.File(path, "a") as file:
+        file["time"] = np.array([(datetime(2019, 9, 25, 10, 30) - datetime(2000, 1, 1, 12)).total_seconds()])
+        file["time"].attrs["units"] = np.bytes_("seconds since 2000-01-01 11:58:55.816")  # 64 s off, as published
+    assert SmapReader().open([path], area=SHANDIAN).time.values == np.datetime64("2019-09-25T10:30", "ns")
+
+
+def test_trap_2_a_clear_bit_is_good_and_flag_masks_are_text(tmp_path: Path) -> None:
+    path = tmp_path / L2
+    write_l2(path, [(100, 800 + flag, 0.2, flag, 0) for flag in (0, 1, 5, 7, 8, 9, 13, 15)])
+    with h5py.File(path, "a") as file:
+        flag = file["Soil_Moisture_Retrieval_Data/retrieval_qual_flag"]
+        flag.attrs["flag_masks"] = np.bytes_("1s, 2s, 4s, 8s")
+    kept = SmapReader().open([path])
+    x = [float(value) for value in kept.x[kept.notnull().to_numpy()[0]]]
+    lon = pyproj.Proj("EPSG:6933")(x, [0.0] * len(x), inverse=True)[0]
+    np.testing.assert_allclose(lon, [-180 + 360 / 964 * (column + 0.5) for column in (800, 808)], atol=1e-6)
+
+
+def test_trap_3_a_surface_flag_leaves_the_value(tmp_path: Path) -> None:
+    path = tmp_path / L2
+    write_l2(path, [(100, 800 + bit, 0.2, 0, 1 << bit) for bit in range(12)])
+    for quality in ("recommended", "all"):
+        array = SmapReader().open([path], quality=quality)  # type: ignore[arg-type]
+        assert int(array.notnull().sum()) == 12
+    counts = array.attrs["flag_counts"]
+    assert [counts[name] for name in ("static_water_body", "urban_area", "dense_vegetation", "nadir_region")] == [1] * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "dataset"),
+    [
+        (L4, "008", "depth_to_water_table_from_surface"),
+        (L4.replace("Vv8011", "Vv7032"), "007", "depth_to_water_table_from_surface_in_peat"),
+    ],
+)
+def test_trap_5_versions_7_and_8_are_read_alike(tmp_path: Path, name: str, version: str, dataset: str) -> None:
+    write_l4(tmp_path / name)
+    with h5py.File(tmp_path / name, "a") as file:
+        file.create_dataset(f"Geophysical_Data/{dataset}", (1624, 3856), "f4", chunks=(203, 482), fillvalue=-9999)
+    assert SmapReader().granule(tmp_path / name).product == f"SPL4SMGP.{version}"
+    check_sensor_array(SmapReader().open([tmp_path / name], area=SHANDIAN))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("name", "water", "above", "highest"), [(L2, 346, 181, 0.73076), (L2_NRT, 2309, 1105, 0.9176481)]
+)
+def test_traps_2_and_3_in_the_real_files(real_data: Path, name: str, water: int, above: int, highest: float) -> None:
+    """Values stay where the water bit is set, and above valid_max."""
+    path = real_data / "smap" / name
+    array = SmapReader().open([path], quality="all")
+    with h5py.File(path) as file:
+        group = file["Soil_Moisture_Retrieval_Data"]
+        assert group["retrieval_qual_flag"].attrs["flag_masks"] == b"1s, 2s, 4s, 8s"
+        wet = (group["soil_moisture"][:] != -9999) & (group["surface_flag"][:] % 2 == 1)
+        lon, lat = group["longitude"][wet], group["latitude"][wet]
+    assert wet.sum() == water
+    x, y = pyproj.Proj("EPSG:6933")(lon.astype(float), lat.astype(float))
+    at = {"x": xr.DataArray(x), "y": xr.DataArray(y)}
+    assert bool(array.sel(at, method="nearest").notnull().all())
+    assert array.attrs["flag_counts"]["kept_above_valid_max"] == above
+    assert float(array.max()) == pytest.approx(highest)

@@ -16,7 +16,7 @@ from odc.geo.geobox import GeoBox
 from pyproj import Geod
 
 from zoo.errors import DataError
-from zoo.granules import granules_of, select_composites
+from zoo.granules import granules_of, recognise, select_composites
 from zoo.types import Area, PredictorReader
 from zoo_terrain import horn
 from zoo_terrain.products import PRODUCTS
@@ -25,6 +25,7 @@ from zoo_terrain.reader import TerrainReader
 GEOD = Geod(ellps="WGS84")
 SIZE = 1201
 STEP = 1 / 1200
+DERIVED = ("slope", "aspect_sin", "aspect_cos")
 
 
 def write_hgt(path: Path, heights: np.ndarray) -> Path:
@@ -153,13 +154,71 @@ def test_elevation_is_chosen_for_every_day() -> None:
         Path("N41E115.hgt"),
         Path("Copernicus_DSM_COG_10_N41_00_E115_00_DEM.tif"),
         Path("30N090E_20101117_gmted_mea075.tif"),
+        Path("lidar_dem.tif"),
     ]
     day = date(2019, 9, 25)
     chosen = {
         model.name: [g.id for g in select_composites(granules_of(model.spec, files), day, model.name)]
         for model in PRODUCTS
     }
-    assert chosen == {"COPDEM": [files[1].stem], "GMTED2010": [files[2].stem], "SRTM": ["N41E115"]}
+    # Copernicus calls its files DEM as well; `recognise` takes the first that claims a name.
+    assert chosen == {
+        "COPDEM": [files[1].stem],
+        "GMTED2010": [files[2].stem],
+        "SRTM": ["N41E115"],
+        "DEM": [files[1].stem, "lidar_dem"],
+    }
+    assert [recognise(path).name for path in files] == ["SRTM", "COPDEM", "GMTED2010", "DEM"]
+
+
+@pytest.mark.parametrize(
+    ("name", "claimed"),
+    [("dem.tif", True), ("my_dem.tif", True), ("MyDEM.tif", True), ("DEM_100m_resampled.tif", True),
+     ("n40_dem_v2.tiff", True), ("demo.tif", False), ("academic.tif", False), ("dem.png", False)],
+)  # fmt: skip
+def test_a_file_that_calls_itself_a_dem_is_one(name: str, claimed: bool) -> None:
+    if claimed:
+        assert recognise(Path(name)).name == "DEM"
+    else:
+        with pytest.raises(DataError):
+            recognise(Path(name))
+
+
+def test_any_elevation_raster_delivers_slope_and_aspect(reader: TerrainReader, tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:8, :9]
+    path = write_tif(tmp_path / "lidar_dem.tif", (3.0 * columns).astype(np.float32), 5e5, 4e6, 10, "EPSG:32650")
+    inner = slice(1, -1), slice(1, -1)
+    expected = {"slope": np.degrees(np.arctan(0.3)), "aspect_sin": -1, "aspect_cos": 0}
+    for layer, value in expected.items():
+        (array,) = reader.open([path], layer)
+        np.testing.assert_allclose(array.to_numpy()[inner], value, atol=1e-5)
+    assert array.attrs["product"] == "DEM"
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_copernicus_tiles_are_floats_whose_steps_widen_with_latitude(
+    reader: TerrainReader, tmp_path: Path, declared: bool
+) -> None:
+    """Tiles of different steps lie on different grids: two arrays, each with its own metric slope."""
+    paths = []
+    for latitude, columns in ((49, 36), (50, 24)):
+        heights = np.tile(np.arange(columns) * (3600.0 / columns), (36, 1)).astype(np.float32)
+        name = f"Copernicus_DSM_COG_10_N{latitude}_00_E115_00_DEM.tif"
+        profile = {"nodata": -32767.0} if declared else {}
+        with rasterio.open(
+            tmp_path / name, "w", driver="GTiff", dtype="float32", count=1, height=36, width=columns,
+            crs="EPSG:4326", transform=Affine(1 / columns, 0, 115, 0, -1 / 36, latitude + 1), **profile,
+        ) as file:  # fmt: skip
+            heights[0, 0] = -32767
+            file.write(heights, 1)
+        paths.append(tmp_path / name)
+    arrays = reader.open(paths, "slope")
+    assert [array.shape for array in arrays] == [(36, 36), (36, 24)]
+    for array, latitude in zip(arrays, (49.5, 50.5), strict=True):
+        metres = GEOD.inv(115, latitude, 116, latitude)[2]
+        middle = array.to_numpy()[17:19, 5:-5].mean()
+        assert middle == pytest.approx(np.degrees(np.arctan(3600 / metres)), rel=2e-3)
+        assert np.isnan(array.to_numpy()[1, 1])
 
 
 def test_an_incomplete_tile_is_one_clear_line(reader: TerrainReader, tmp_path: Path) -> None:
@@ -202,3 +261,60 @@ def test_real_srtm_equals_a_read_by_hand_and_shows_no_seam(reader: TerrainReader
     assert seam.shape[0] == 5
     complete = dem.rolling(x=3, y=3, center=True).count() == 9
     assert (slope.notnull() == complete).all()
+
+
+@pytest.mark.real
+@pytest.mark.skipif(shutil.which("gdaldem") is None, reason="gdaldem (package gdal-bin) is not installed")
+def test_real_srtm_slope_and_aspect_agree_with_gdaldem(reader: TerrainReader, real_data: Path, tmp_path: Path) -> None:
+    """gdaldem knows one pixel size for a file, so it gets strips of a fifth of a degree."""
+    paths = sorted((real_data / "terrain").glob("*.hgt.zip"))
+    (dem,), (slope,), (sine,), (cosine,) = (reader.open(paths, name) for name in ("dem", *DERIVED))
+    differences, turns = [], []
+    for top in range(0, dem.shape[0] - 2, 240):
+        rows = slice(top, top + 242)
+        latitude = float(dem.y[rows].mean())
+        width = GEOD.inv(0, latitude, STEP, latitude)[2]
+        height = GEOD.inv(0, latitude - STEP / 2, 0, latitude + STEP / 2)[2]
+        theirs, facing = gdaldem(dem.to_numpy()[rows], width, height, tmp_path)
+        mine = slope.to_numpy()[rows][1:-1, 1:-1]
+        both = np.isfinite(mine) & (theirs != -9999)
+        assert both.mean() > 0.9
+        differences.append(np.abs(mine - theirs)[both])
+        # gdaldem takes pixels for square in aspect: its two components are brought to metres here.
+        angle = np.radians(facing)
+        steep = both & (theirs > 1)
+        expected = np.arctan2(np.sin(angle) / width, np.cos(angle) / height)
+        found = np.arctan2(sine.to_numpy()[rows][1:-1, 1:-1], cosine.to_numpy()[rows][1:-1, 1:-1])
+        turns.append(np.abs((np.degrees(found - expected)[steep] + 180) % 360 - 180))
+    p99 = np.percentile(np.concatenate(differences), 99)
+    print(f"slope against gdaldem: p99 {p99:.4f} degree, worst {np.concatenate(differences).max():.4f} degree")
+    print(f"aspect against gdaldem: p99 {np.percentile(np.concatenate(turns), 99):.4f} degree")
+    assert p99 < 0.5
+    assert np.percentile(np.concatenate(turns), 99) < 0.5
+
+
+def gdaldem(heights: np.ndarray, width: float, height: float, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Slope and aspect by gdaldem on a metric grid, degrees, without the outermost pixels."""
+    path = folder / "strip.tif"
+    filled = np.where(np.isnan(heights), -32768, heights).astype(np.int16)
+    write_tif(path, filled, 5e5, 4.7e6, 1, "EPSG:32631", nodata=-32768)
+    with rasterio.open(path, "r+") as file:
+        file.transform = Affine(width, 0, 5e5, 0, -height, 4.7e6)
+    found = []
+    for what in ("slope", "aspect"):
+        subprocess.run(["gdaldem", what, "-q", path, folder / f"{what}.tif"], check=True)
+        with rasterio.open(folder / f"{what}.tif") as file:
+            found.append(file.read(1)[1:-1, 1:-1])
+    return found[0], found[1]
+
+
+@pytest.mark.real
+def test_the_shared_edge_of_real_tiles_shows_no_seam_in_slope(reader: TerrainReader, real_data: Path) -> None:
+    """Slope is there across the edge, and jumps no more from row to row than anywhere else."""
+    paths = sorted((real_data / "terrain").glob("*.hgt.zip"))
+    (slope,) = reader.open(paths, "slope")
+    jumps = np.abs(np.diff(slope.to_numpy(), axis=0))
+    edge = int(np.argmin(np.abs(slope.y.to_numpy() - 42)))
+    at_edge, elsewhere = np.nanmedian(jumps[edge - 1 : edge + 1]), np.nanmedian(jumps[edge - 100 : edge + 100], axis=1)
+    assert np.isfinite(slope.to_numpy()[edge]).mean() > 0.9
+    assert elsewhere.min() <= at_edge <= elsewhere.max()

@@ -1,6 +1,7 @@
 """The main job on the simulated sample scene: what a newcomer runs first."""
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -35,8 +36,9 @@ def demo(tmp_path_factory):
     from zoo.demo import demonstrate
 
     folder = tmp_path_factory.mktemp("demo")
+    base = tmp_path_factory.getbasetemp()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SMZOO_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
+        patch.setenv("SMZOO_CACHE_DIR", str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"))
         patch.setenv("SMZOO_DATA_DIR", str(folder / "data"))
         return demonstrate(folder)
 

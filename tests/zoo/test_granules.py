@@ -6,6 +6,7 @@ import pytest
 from zoo.errors import DataError, UsageError
 from zoo.granules import (
     Selection,
+    by_day,
     files_under,
     parse_date,
     parse_time,
@@ -64,13 +65,26 @@ def test_the_composite_that_contains_the_day_is_taken_with_all_its_tiles():
     assert ids(select_composites([*eight_day, tile], DAY, "x")) == ["2019-09-22", "second tile"]
 
 
-def test_a_scene_of_the_nearest_day_is_taken():
-    scenes = [
-        granule("2019-09-06T03:00", 0.1),
-        granule("2019-09-22T03:00", 0.1),
-        granule("2019-10-08T03:00", 0.1),
+def test_scenes_within_sixteen_days_are_taken_the_nearest_day_first():
+    scenes = [granule(f"2019-{day}T03:00", 0.1) for day in ("09-06", "09-13", "09-22", "09-29", "10-08")]
+    late = granule("2019-09-22T03:01", 0.1)
+    chosen = select_composites([*scenes, late], DAY, "x")
+    assert ids(chosen) == [
+        "2019-09-22T03:00",
+        "2019-09-22T03:01",
+        "2019-09-29T03:00",
+        "2019-09-13T03:00",
+        "2019-10-08T03:00",
     ]
-    assert ids(select_composites(scenes, DAY, "x")) == ["2019-09-22T03:00"]
+    dem = Granule("DEM", "dem", None, None, (Path("dem.tif"),))
+    days = [ids(group) for group in by_day([*chosen[:3], dem])]
+    assert days == [["dem", "2019-09-22T03:00", "2019-09-22T03:01"], ["2019-09-29T03:00"]]
+
+
+def test_composites_of_other_periods_do_not_fill_gaps():
+    eight_day = [granule(f"2019-{month}", 24 * 8) for month in ("09-14", "09-22", "09-30")]
+    chosen = select_composites(eight_day, DAY, "x")
+    assert [ids(group) for group in by_day(chosen)] == [["2019-09-22"]]
 
 
 def test_static_data_serve_every_day():

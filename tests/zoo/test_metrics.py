@@ -8,14 +8,17 @@ import time
 from dataclasses import asdict
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from zoo import metrics
+from zoo import intervals, metrics
 from zoo.errors import DataError, UnknownNameError
-from zoo.metrics import METRICS, score_table
+from zoo.metrics import ALL_METRICS, METRICS, score_table
+from zoo.moments import metric_of, pair_sums, spearman_of
+from zoo.resampling import time_blocks
 from zoo.types import Score
 
 LABELS = {"estimator": "rf", "reference": "stations", "split": "independent"}
@@ -112,22 +115,46 @@ def test_r2_pearson_interval_is_the_image_of_that_of_r() -> None:
         assert (squared.ci_low, squared.ci_high) == pytest.approx((reached.min(), reached.max()), abs=1e-4)
 
 
-@pytest.mark.parametrize("name", ["r2", "rmse", "mae", "mre"])
-def test_bootstrap_interval_agrees_with_scipy_s_bca(name: str) -> None:
+FUNCTIONS = {
+    "r2": lambda o, p, axis=-1: 1 - ((p - o) ** 2).sum(axis) / ((o - o.mean(axis, keepdims=True)) ** 2).sum(axis),
+    "rmse": lambda o, p, axis=-1: np.sqrt(((p - o) ** 2).mean(axis)),
+    "mae": lambda o, p, axis=-1: np.abs(p - o).mean(axis),
+    "mre": lambda o, p, axis=-1: (np.abs(p - o) / o).mean(axis),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_bca_agrees_with_scipy_s(name: str) -> None:
     observed, predicted = pair(60, seed=5)
-    score = by_metric(score_table(observed, predicted, **LABELS))[name]
-    function = {
-        "r2": lambda o, p, axis=-1: 1 - ((p - o) ** 2).sum(axis) / ((o - o.mean(axis, keepdims=True)) ** 2).sum(axis),
-        "rmse": lambda o, p, axis=-1: np.sqrt(((p - o) ** 2).mean(axis)),
-        "mae": lambda o, p, axis=-1: np.abs(p - o).mean(axis),
-        "mre": lambda o, p, axis=-1: (np.abs(p - o) / o).mean(axis),
-    }
+    sums = pair_sums(observed, predicted)
+    weights = np.random.default_rng(0).multinomial(60, np.full(60, 1 / 60), size=4000).astype(float)
+    low, high = intervals.bca(
+        FUNCTIONS[name](observed, predicted), metric_of(name, weights @ sums), metric_of(name, sums.sum(axis=0) - sums)
+    )
     known = stats.bootstrap(
-        (observed, predicted), function[name], paired=True, n_resamples=9999, method="BCa", rng=1
+        (observed, predicted), FUNCTIONS[name], paired=True, n_resamples=9999, method="BCa", rng=1
     ).confidence_interval
     width = known.high - known.low
-    assert score.ci_low == pytest.approx(known.low, abs=0.1 * width)
-    assert score.ci_high == pytest.approx(known.high, abs=0.1 * width)
+    assert low == pytest.approx(known.low, abs=0.1 * width)
+    assert high == pytest.approx(known.high, abs=0.1 * width)
+
+
+@pytest.mark.parametrize(("name", "power", "root"), [("rmse", 2, 2), ("mae", 1, 1)])
+def test_bootstrap_t_agrees_with_one_written_out(name: str, power: int, root: int) -> None:
+    """Resample by resample: the mean of |e|^power on a log scale, its standard error by the delta method."""
+    observed, predicted = pair(40, seed=5)
+    score = by_metric(score_table(observed, predicted, **LABELS))[name]
+    sizes = np.abs(predicted - observed) ** power
+    rng = np.random.default_rng(8)
+
+    def estimate(values: np.ndarray) -> tuple[float, float]:
+        return math.log(values.mean()), values.std(ddof=1) / math.sqrt(values.size) / values.mean()
+
+    middle, error = estimate(sizes)
+    t = [(m - middle) / e for m, e in (estimate(rng.choice(sizes, sizes.size)) for _ in range(4000))]
+    ends = [math.exp((middle - quantile * error) / root) for quantile in np.quantile(t, [0.975, 0.025])]
+    width = ends[1] - ends[0]
+    assert [score.ci_low, score.ci_high] == pytest.approx(ends, abs=0.1 * width)
 
 
 def test_many_rows_pooled_give_the_interval_of_all_rows() -> None:
@@ -139,29 +166,84 @@ def test_many_rows_pooled_give_the_interval_of_all_rows() -> None:
     assert score.ci_high - score.ci_low == pytest.approx(2 * half, rel=0.1)
 
 
-def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
-    """300 samples of n = 34 from a bivariate normal with known figures; 285 covered on average."""
-    rng = np.random.default_rng(7)
-    rho, spread, offset, draws = 0.7, 0.06, 0.02, 300
-    shift = spread * math.sqrt(2 * (1 - rho))
-    truth = {
-        "r": rho,
-        "r2_pearson": rho**2,
-        "ubrmse": shift,
-        "bias": offset,
-        "rmse": math.hypot(shift, offset),
-        "r2": 1 - (shift**2 + offset**2) / spread**2,
-        "mae": float(stats.foldnorm.mean(offset / shift, scale=shift)),
-    }
-    hits = dict.fromkeys(truth, 0)
-    for _ in range(draws):
-        o, p = rng.multivariate_normal([0, offset], spread**2 * np.array([[1, rho], [rho, 1]]), 34).T
-        for score in score_table(o, p, **LABELS, metrics=tuple(truth)):
-            assert score.ci_low is not None
-            assert score.ci_high is not None
-            hits[score.metric] += score.ci_low <= truth[score.metric] <= score.ci_high
-    for name, count in hits.items():
-        assert 0.87 * draws <= count <= 0.99 * draws, (name, count)
+def test_kge_equals_closed_forms() -> None:
+    """A shift changes the means alone; doubling changes means and spread, and not their ratio."""
+    observed = np.arange(1, 11)
+    assert metrics.kge(observed, observed + 1) == pytest.approx(1 - 1 / 5.5)
+    assert metrics.kge_2012(observed, observed + 1) == pytest.approx(1 - math.hypot(1 / 5.5, 5.5 / 6.5 - 1))
+    assert metrics.kge(observed, 2 * observed) == pytest.approx(1 - math.sqrt(2))
+    assert metrics.kge_2012(observed, 2 * observed) == pytest.approx(0)
+    assert metrics.kge(observed, observed[::-1]) == pytest.approx(-1)
+    assert metrics.kge(observed - 5.5, observed) is None
+
+
+def test_slope_and_its_interval_equal_a_least_squares_fit() -> None:
+    observed, predicted = pair(34)
+    score = by_metric(score_table(observed, predicted, **LABELS, metrics=("slope",)))["slope"]
+    known = stats.linregress(observed, predicted)
+    half = stats.t.ppf(0.975, 32) * known.stderr
+    assert (score.value, score.ci_low, score.ci_high) == pytest.approx(
+        (known.slope, known.slope - half, known.slope + half)
+    )
+
+
+def test_spearman_equals_scipy_s_with_ties_and_ignores_any_growing_map() -> None:
+    observed, predicted = (np.round(values, 2) for values in pair(60))
+    assert metrics.spearman(observed, predicted) == pytest.approx(stats.spearmanr(observed, predicted).statistic)
+    assert metrics.spearman(observed, np.exp(9 * predicted)) == pytest.approx(metrics.spearman(observed, predicted))
+    weights = np.random.default_rng(0).integers(0, 4, 60)
+    repeated = stats.spearmanr(np.repeat(observed, weights), np.repeat(predicted, weights)).statistic
+    assert spearman_of(observed, predicted, weights.astype(float)) == pytest.approx(repeated)
+
+
+def test_the_parts_of_the_mean_square_error_sum_to_it() -> None:
+    observed, predicted = pair(50)
+    parts = [f(observed, predicted) for f in (metrics.mse_bias, metrics.mse_variance, metrics.mse_correlation)]
+    assert sum(parts) == pytest.approx(metrics.mse(observed, predicted), rel=1e-12)
+    assert metrics.mse(observed, predicted) == pytest.approx(metrics.rmse(observed, predicted) ** 2)
+    shifted = observed + 0.02
+    assert metrics.mse_bias(observed, shifted) == pytest.approx(0.0004)
+    assert metrics.mse_variance(observed, shifted) == pytest.approx(0, abs=1e-15)
+    assert metrics.mse_correlation(observed, shifted) == pytest.approx(0, abs=1e-15)
+
+
+def test_p_is_a_metric_of_independent_rows_only() -> None:
+    observed, predicted = pair(34)
+    (score,) = score_table(observed, predicted, **LABELS, metrics=("p",))
+    assert score.value == pytest.approx(stats.pearsonr(observed, predicted).pvalue)
+    assert (score.ci_low, score.ci_high) == (None, None)
+    (grouped,) = score_table(observed, predicted, **LABELS, metrics=("p",), groups=np.arange(34) // 4)
+    assert grouped.value is None
+
+
+def test_every_metric_has_an_interval_around_its_value_in_rows_and_in_groups() -> None:
+    observed, predicted = pair(60)
+    for groups in (None, np.arange(60) // 6, np.arange(60) // 20):
+        for score in score_table(observed, predicted, **LABELS, metrics=ALL_METRICS, groups=groups):
+            if score.metric != "p":
+                assert score.ci_low <= score.value <= score.ci_high, (score, groups)
+
+
+def test_the_interval_of_a_median_is_that_of_the_sign_test() -> None:
+    """Conover 1999, table A3: of 28 values the 9th smallest and the 9th largest; of 5 no two suffice."""
+    values = np.random.default_rng(0).permutation(np.arange(1.0, 29.0))
+    assert intervals.median(values) == (9.0, 20.0)
+    assert intervals.median(np.arange(6.0)) == (0.0, 5.0)
+    assert intervals.median(np.arange(5.0)) is None
+
+
+def test_blocks_in_time_grow_with_autocorrelation_and_keep_neighbours_together() -> None:
+    rng = np.random.default_rng(1)
+    days = pd.Series(pd.date_range("2019-01-01", periods=400, tz="UTC"))
+    white = rng.normal(size=400)
+    slow = np.convolve(rng.normal(size=430), np.ones(31), "valid")
+    few, many = (np.unique(time_blocks(days, np.zeros(400), errors)).size for errors in (slow, white))
+    assert many > 200
+    assert 8 <= few < 20
+    blocks = time_blocks(days, np.zeros(400), slow)
+    assert (np.diff(blocks) >= 0).all()
+    shuffled = rng.permutation(400)
+    assert (time_blocks(days[shuffled], np.zeros(400), slow[shuffled]) == blocks[shuffled]).all()
 
 
 def test_rows_of_one_group_do_not_count_as_independent() -> None:

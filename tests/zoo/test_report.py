@@ -7,9 +7,11 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import html5lib
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import pyproj
 import pytest
 import xarray as xr
 from affine import Affine
@@ -19,10 +21,15 @@ from odc.geo.geobox import GeoBox
 
 from zoo.errors import UsageError
 from zoo.grids import as_array
+from zoo.importance import Importance
 from zoo.report import figures
+from zoo.report.diagrams import skill_of
 from zoo.report.figures import MOISTURE, Scatter
-from zoo.report.html import Picture, Report, Section, render, write_report
+from zoo.report.html import Picture, Report, Section, render
+from zoo.report.page import write_report
 from zoo.report.scores import score_tables
+from zoo.report.series import StationSeries, station_series
+from zoo.response import Response
 from zoo.types import Score
 
 FINE = GeoBox((36, 45), Affine(1000, 0, 500_000, 0, -1000, 4_700_000), "EPSG:32650")
@@ -49,6 +56,18 @@ def score(
     estimator: str, metric: str, value: float | None, low: float | None = None, high: float | None = None
 ) -> Score:
     return Score(estimator, metric, value, 34, low, high, "stations.parquet", "independent")
+
+
+def course() -> StationSeries:
+    days = pd.DatetimeIndex(["2019-03-25", "2019-05-25"], tz="UTC")
+    values = pd.Series([0.2, 0.25], days)
+    return StationSeries("S2", values, {"map": values + 0.01, "in situ": values})
+
+
+def response() -> Response:
+    values = np.linspace(290, 310, 5)
+    mean = np.linspace(0.3, 0.1, 5)
+    return Response("lst", "K", values, mean, mean - 0.01, mean + 0.01, np.linspace(292, 308, 9), (292.0, 305.0))
 
 
 class Page(HTMLParser):
@@ -99,7 +118,7 @@ def test_the_page_needs_no_network_and_no_other_file(page: Path) -> None:
 
 def test_pictures_have_alternative_texts_and_tables_headings(page: Path) -> None:
     parsed = Page(page.read_text(encoding="utf-8"))
-    assert len(parsed.of("img")) == 3
+    assert len(parsed.of("img")) == 4
     assert all(len(str(image["alt"])) > 20 for image in parsed.of("img"))
     assert {head["scope"] for head in parsed.of("th")} == {"col", "row"}
     assert parsed.of("html")[0]["lang"] == "en"
@@ -113,6 +132,7 @@ def test_pictures_beside_are_those_in_the_page(page: Path) -> None:
     embedded = {
         base64.b64decode(str(image["src"]).partition(",")[2]) for image in Page(page.read_text("utf-8")).of("img")
     }
+    assert {path.stem for path in page.parent.glob("*.svg")} == {path.stem for path in page.parent.glob("*.png")}
     beside = {path.read_bytes() for path in page.parent.glob("*.png")}
     assert beside == embedded
     assert all(data.startswith(b"\x89PNG") for data in beside)
@@ -127,9 +147,13 @@ def test_simulated_data_are_called_so_on_the_page_and_every_figure(
         drawn = [
             figures.map_panel(maps, simulated=simulated),
             figures.scatter_panel(pair, simulated=simulated),
-            figures.residual_map(maps["DBN 1 km"], maps["SMAP 9 km"], title="d", simulated=simulated),
+            figures.residual_panel({"d": (maps["DBN 1 km"], maps["SMAP 9 km"])}, simulated=simulated),
+            figures.skill_diagrams(pair, simulated=simulated),
+            figures.series_panel([course()], simulated=simulated),
+            figures.importance_panel({"DBN": [Importance("lst", 0.01, 0.0, 0.02)]}, simulated=simulated),
+            figures.response_panel({"DBN": [response()]}, simulated=simulated),
         ]
-        assert [figure.get_suptitle() == "Simulated data" for figure in drawn] == [simulated] * 3
+        assert [figure.get_suptitle() == "Simulated data" for figure in drawn] == [simulated] * 7
     plain = write_report(tmp_path / "plain.html", maps=maps).read_text(encoding="utf-8")
     assert "Simulated data" not in plain
 
@@ -199,7 +223,7 @@ def test_maps_of_different_projections_fall_on_one_frame() -> None:
 
 def test_difference_is_predicted_minus_reference_around_zero() -> None:
     predicted = field(FINE, 0.2, 0.2) + 0.03
-    drawn = figures.residual_map(predicted, field(COARSE, 0.2, 0.2), title="d")
+    drawn = figures.residual_panel({"d": (predicted, field(COARSE, 0.2, 0.2))})
     (image,) = drawn.axes[0].images
     assert image.get_array().mean() == pytest.approx(0.03, abs=1e-6)
     low, high = image.get_clim()
@@ -282,3 +306,96 @@ def test_an_existing_report_is_replaced_whole_and_a_folder_is_refused(tmp_path: 
     assert [item.name for item in tmp_path.iterdir()] == ["report.html"]
     with pytest.raises(UsageError, match="is a folder"):
         render(Report("New"), tmp_path)
+
+
+def test_the_page_is_valid_html(page: Path) -> None:
+    html5lib.HTMLParser(strict=True).parse(page.read_text(encoding="utf-8"))
+
+
+def test_the_validator_refuses_what_is_wrong() -> None:
+    with pytest.raises(html5lib.html5parser.ParseError):
+        html5lib.HTMLParser(strict=True).parse("<!doctype html><title>x</title><table><tr><p>text</table>")
+
+
+def test_ids_are_given_once_and_links_lead_somewhere(page: Path) -> None:
+    parsed = Page(page.read_text(encoding="utf-8"))
+    ids = [attrs["id"] for _, attrs in parsed.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    links = {str(attrs["href"]).removeprefix("#") for attrs in parsed.of("a")}
+    assert links
+    assert links <= set(ids)
+
+
+def test_every_picture_of_one_group_shares_the_scale_of_the_others(
+    tmp_path: Path, maps: dict[str, xr.DataArray]
+) -> None:
+    text = write_report(
+        tmp_path / "r.html", maps=maps, more_maps={"AMSR-2": {"wet": maps["DBN 1 km"] + 0.3}}
+    ).read_text()
+    scales = set(re.findall(r"one scale for all panels, ([0-9.]+ to [0-9.]+)", text))
+    assert len(scales) == 1
+    assert scales.pop().endswith(f"{np.nanquantile(maps['DBN 1 km'] + 0.3, 0.98):.3f}")
+
+
+def test_differences_stand_side_by_side_on_one_scale(maps: dict[str, xr.DataArray]) -> None:
+    fine, coarse = maps["DBN 1 km"], maps["SMAP 9 km"]
+    drawn = figures.residual_panel({"small": (fine, coarse), "large": (fine + 0.2, coarse)})
+    limits = {image.get_clim() for axes in drawn.axes for image in axes.images}
+    assert len(limits) == 1
+
+
+def test_taylor_and_target_place_an_estimator_by_its_statistics() -> None:
+    rng = np.random.default_rng(3)
+    observed = rng.normal(0.2, 0.05, 400)
+    predicted = 0.5 * observed + 0.13 + rng.normal(0, 0.02, 400)
+    skill = skill_of(Scatter("a", "x", observed, predicted))
+    assert skill is not None
+    sigma = observed.std()
+    assert skill.spread == pytest.approx(predicted.std() / sigma)
+    assert skill.r == pytest.approx(np.corrcoef(observed, predicted)[0, 1])
+    centred = np.sqrt(skill.spread**2 + 1 - 2 * skill.spread * skill.r)
+    assert abs(skill.ubrmse) == pytest.approx(centred), "the law of cosines that a Taylor diagram rests on"
+    assert skill.ubrmse < 0, "less variable than the reference: on the left"
+    rmse = np.sqrt(np.mean((predicted - observed) ** 2)) / sigma
+    assert np.hypot(skill.ubrmse, skill.bias) == pytest.approx(rmse), "distance to the centre of a target diagram"
+    taylor = figures.skill_diagrams([Scatter("a", "x", observed, predicted)]).axes[0]
+    angle, radius = (
+        taylor.lines[-2].get_data() if len(taylor.lines[-1].get_xdata()) == 0 else taylor.lines[-1].get_data()
+    )
+    assert np.cos(angle[0]) == pytest.approx(skill.r)
+    assert radius[0] == pytest.approx(skill.spread)
+
+
+def test_a_negative_correlation_opens_the_left_half_of_the_taylor_diagram() -> None:
+    observed = np.linspace(0.1, 0.4, 20)
+    taylor = figures.skill_diagrams([Scatter("a", "x", observed, 0.5 - observed)]).axes[0]
+    assert taylor.get_thetamax() == pytest.approx(180)
+
+
+def test_constant_references_have_no_place_in_a_diagram() -> None:
+    assert skill_of(Scatter("a", "x", [0.2] * 4, [0.1, 0.2, 0.3, 0.4])) is None
+
+
+def test_a_station_sees_the_pixel_it_stands_in_and_its_own_mean_of_the_day() -> None:
+    fine = field(FINE, 0.1, 0.4).assign_attrs(time_coverage_start="2019-05-25T00:00:00Z")
+    times = pd.DatetimeIndex(["2019-05-25 03:00", "2019-05-25 09:00", "2019-05-26 03:00"], tz="UTC")
+    stations = pd.DataFrame(
+        {"station": "S2", "lon": 117.1, "lat": 42.4, "depth": 0.03, "time": times, "sm": [0.2, 0.3, 0.9]}
+    )
+    (series,) = station_series(stations, {"map": [fine]}, ["S2", "nowhere"])
+    assert series.lines["in situ"].tolist() == pytest.approx([0.25])
+    east, north = pyproj.Transformer.from_crs("EPSG:4326", "EPSG:32650", always_xy=True).transform(117.1, 42.4)
+    row, column = int((4_700_000 - north) // 1000), int((east - 500_000) // 1000)
+    assert series.lines["map"].tolist() == pytest.approx([float(fine[row, column])])
+
+
+def test_scores_wear_the_labels_of_the_figures_and_no_table_is_wider_than_a_page(tmp_path: Path) -> None:
+    metrics = ("r", "r2", "r2_pearson", "rmse", "ubrmse", "bias", "mae", "mre", "kge", "unheard_of")
+    scores = [score("dbn", metric, 0.5) for metric in metrics]
+    text = write_report(tmp_path / "r.html", maps={}, scores=scores, labels={"dbn": "DBN, corrected"}).read_text(
+        "utf-8"
+    )
+    assert "DBN, corrected" in text
+    tables = score_tables(scores)
+    assert max(len(table.columns) for table in tables) <= 7
+    assert {"R", "unheard_of"} <= {column for table in tables for column in table.columns}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from pyproj import Transformer
 from zoo.errors import DataError, UnknownNameError, UsageError
 from zoo.grids import as_array, cells_in, ease2_geobox, geographic_geobox, target_geobox
 from zoo.stack import Stack, build_stack, coarse_means
-from zoo.stack.area_mean import area_mean, area_of, blocks, join, mean_of_pieces, window_near
+from zoo.stack.area_mean import area_mean, area_of, blocks, filled, join, mean_of_pieces, window_near
+from zoo.stack.build import _Job, _reader, choose_sources
 from zoo.types import Area
 
 AREA = Area(115.9, 41.9, 116.2, 42.2)
@@ -61,7 +63,7 @@ def test_on_nested_grids_the_area_mean_is_the_block_mean() -> None:
 
 @pytest.mark.parametrize("west", [115.9, -100.0])
 def test_between_sheared_grids_the_area_mean_equals_brute_force(west: float) -> None:
-    """On MODIS' grid GDAL's `average` alone takes a footprint 2.5 times too wide, or none at all."""
+    """On MODIS' grid GDAL's `average` takes a footprint 2.5 times too wide, or none at all."""
     target = target_geobox(Area(west, 41.9, west + 0.3, 42.2))
     pixel = 926.6254331387694
     x, y = Transformer.from_crs("EPSG:6933", SINUSOIDAL, always_xy=True).transform(
@@ -78,8 +80,58 @@ def test_between_sheared_grids_the_area_mean_equals_brute_force(west: float) -> 
     )
     left, top = ~source.affine * points
     expected = block_means(values[np.floor(top).astype(int), np.floor(left).astype(int)], parts)
-    assert np.sqrt(np.mean((mean[0] - expected) ** 2)) < 0.05 * expected.std()
-    np.testing.assert_allclose(share, 1, atol=1e-5)
+    assert np.sqrt(np.mean((mean[0] - expected) ** 2)) < 0.03 * expected.std()  # of which brute force has most
+    np.testing.assert_allclose(share, 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("pixel", [300.0, 1700.0])
+def test_overlaps_equal_those_of_polygons(pixel: float) -> None:
+    """Weights against shapely-free geometry: each source pixel alone, its overlap by clipping the quadrilateral."""
+    target = target_geobox(Area(120.0, 50.0, 120.05, 50.05), crs="EPSG:32650", resolution=1000)[0:2, 0:2]
+    to_source = Transformer.from_crs("EPSG:32650", SINUSOIDAL, always_xy=True)
+    x, y = to_source.transform(*(target.affine * (1, 1)))
+    source = GeoBox((15, 19), Affine(pixel, 0, x - 9.3 * pixel, 0, -pixel, y + 7.6 * pixel), SINUSOIDAL)
+    single = np.zeros((15 * 19, 15, 19), np.float32)
+    single[np.arange(15 * 19), np.arange(15 * 19) // 19, np.arange(15 * 19) % 19] = 1
+    weights = area_mean(single, source, target)[0][:, 0, 1]
+    corners = [(1, 0), (2, 0), (2, 1), (1, 1)]
+    quadrilateral = [~source.affine * to_source.transform(*(target.affine * corner)) for corner in corners]
+    expected = np.array([clipped(quadrilateral, column, row) for row in range(15) for column in range(19)])
+    np.testing.assert_allclose(weights, expected / expected.sum(), atol=1e-6)
+
+
+def clipped(polygon: list[tuple[float, float]], column: int, row: int) -> float:
+    """Area of a polygon inside one pixel (Sutherland and Hodgman 1974)."""
+    for axis, bound, sign in ((0, column, 1), (0, column + 1, -1), (1, row, 1), (1, row + 1, -1)):
+        kept: list[tuple[float, float]] = []
+        for start, end in zip(polygon, polygon[1:] + polygon[:1], strict=True):
+            inside = [sign * (point[axis] - bound) >= 0 for point in (start, end)]
+            if inside[0] != inside[1]:
+                part = (bound - start[axis]) / (end[axis] - start[axis])
+                kept.append(tuple(a + part * (b - a) for a, b in zip(start, end, strict=True)))  # type: ignore[arg-type]
+            if inside[1]:
+                kept.append(end)
+        polygon = kept
+    pairs = zip(polygon, polygon[1:] + polygon[:1], strict=True)
+    return abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in pairs)) / 2
+
+
+def test_strips_of_a_large_target_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = noise()
+    values[values > 1] = np.nan
+    target = target_geobox(AREA, crs="EPSG:4326", resolution=0.017)
+    whole = area_mean(values[None], TARGET, target)
+    monkeypatch.setattr(sys.modules["zoo.stack.area_mean"], "_PIECES", 500)
+    np.testing.assert_array_equal(area_mean(values[None], TARGET, target), whole)
+
+
+def test_pixels_beyond_the_end_of_a_projection_are_not_covered() -> None:
+    source = GeoBox((20, 20), Affine(5e5, 0, -5e6, 0, -5e5, 5e6), "+proj=ortho +lat_0=0 +lon_0=0 +R=6371007")
+    target = GeoBox((10, 40), Affine(9, 0, -180, 0, -9, 45), "EPSG:4326")
+    mean, share = area_mean(np.ones((1, 20, 20), np.float32), source, target)
+    assert np.isnan(mean[0][:, :8]).all()
+    assert share[0, 5, 20] == 1
+    np.testing.assert_allclose(mean[share > 0], 1, atol=1e-6)
 
 
 @pytest.mark.parametrize("resolution", [0.1, 0.25])
@@ -132,6 +184,14 @@ def test_pieces_and_blocks_change_nothing(cut: int, side: int) -> None:
     for window in blocks(M09, side):
         part, _ = area_mean(values[None], TARGET, M09[window])
         np.testing.assert_allclose(part[0], expected[0][window], atol=1e-5)
+
+
+def test_another_mean_fills_what_the_first_leaves_open() -> None:
+    first = np.array([[1, 1, np.nan]], np.float32), np.array([[1, 0.25, 0]], np.float32)
+    other = np.array([[5, 5, 5]], np.float32), np.array([[1, 1, 0.5]], np.float32)
+    mean, share = filled(first, other)
+    np.testing.assert_allclose(mean, [[1, 0.25 * 1 + 0.75 * 5, 5]])
+    np.testing.assert_allclose(share, [[1, 1, 0.5]])
 
 
 def test_join_fills_gaps_of_the_first_and_keeps_other_grids_apart() -> None:
@@ -284,8 +344,10 @@ def dem_grid(area: Area = AREA) -> GeoBox:
                   Affine(step, 0, west, 0, -step, north), "EPSG:4326")  # fmt: skip
 
 
-def write_landsat(folder: Path, red: np.ndarray, box: GeoBox, quality: np.ndarray) -> None:
-    scene = f"LC08_L2SP_124031_20190925_20200825_02_T{1 if '50' in str(box.crs.to_epsg())[-2:] else 2}"
+def write_landsat(
+    folder: Path, red: np.ndarray, box: GeoBox, quality: np.ndarray, path_and_day: str = "124031_20190925"
+) -> None:
+    scene = f"LC08_L2SP_{path_and_day}_20200825_02_T{1 if '50' in str(box.crs.to_epsg())[-2:] else 2}"
     for part, values in {
         **{f"SR_B{band}": red for band in range(2, 8)},
         "QA_PIXEL": quality,
@@ -359,7 +421,8 @@ def test_landsat_is_averaged_over_clear_pixels_with_its_water(tmp_path: Path) ->
     assert np.isnan(values[: TARGET.shape.y // 2 - 2]).all()
     south = slice(TARGET.shape.y // 2 + 2, None)
     np.testing.assert_allclose(values[south], 12000 * 2.75e-05 - 0.2, atol=1e-5)
-    assert (water[south, : TARGET.shape.x // 2 - 2].min(), water[south, TARGET.shape.x // 2 + 2 :].max()) == (1, 0)
+    edges = water[south, : TARGET.shape.x // 2 - 2].min(), water[south, TARGET.shape.x // 2 + 2 :].max()
+    assert edges == pytest.approx((1, 0), abs=1e-6)
 
 
 def test_scenes_of_two_utm_zones_merge_without_a_seam(tmp_path: Path) -> None:
@@ -381,6 +444,58 @@ def test_scenes_of_two_utm_zones_merge_without_a_seam(tmp_path: Path) -> None:
     step = np.diff(expected).mean()
     assert np.abs(values - expected).max() < 0.3 * step
     assert np.median(np.abs(values - expected)) < 0.01 * step
+
+
+def test_scenes_of_other_days_fill_the_gaps_the_nearest_first(tmp_path: Path) -> None:
+    grid = utm_grid(50)
+    clear = np.full(grid.shape.yx, 21824)
+    middle = Transformer.from_crs("EPSG:6933", "EPSG:32650", always_xy=True).transform(
+        *(TARGET.affine * (TARGET.shape.x / 2, TARGET.shape.y / 2))
+    )
+    column, row = (int(part) for part in ~grid.affine * middle)
+    east, north_west = clear.copy(), clear.copy()
+    east[:, column:] = 22280
+    north_west[:row, :column] = 22280
+    days = {"124031_20190925": (12000, east), "123031_20190918": (16000, north_west), "123031_20191004": (20000, clear)}
+    for scene, (red, quality) in days.items():
+        write_landsat(tmp_path, np.full(grid.shape.yx, red), grid, quality, scene)
+    write_landsat(tmp_path, np.full(grid.shape.yx, 30000), grid, clear, "123031_20190820")
+    stack = build_stack([tmp_path], ["red"], TARGET, DAY, tmp_path / "stack")
+    values = stack.read()[0]
+    # West: 25 September, although later scenes saw it too. East: 18 September, although 4 October did as well.
+    west, right = slice(0, TARGET.shape.x // 2 - 2), slice(TARGET.shape.x // 2 + 2, None)
+    np.testing.assert_allclose(values[:, west], 12000 * 2.75e-05 - 0.2, atol=1e-5)
+    np.testing.assert_allclose(values[:, right], 16000 * 2.75e-05 - 0.2, atol=1e-5)
+    between = values[:, TARGET.shape.x // 2 - 2 : TARGET.shape.x // 2 + 2]
+    assert ((between > 0.129) & (between < 0.241)).all()
+    assert [name[10:25] for name in stack.provenance["red"].split(", ")] == ["124031_20190925", "123031_20190918"]
+    with rasterio.open(tmp_path / "stack" / "red.tif") as file:
+        assert float(file.tags()["filled_share"]) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_day_that_leaves_no_gap_is_alone(tmp_path: Path) -> None:
+    grid = utm_grid(50)
+    for scene, red in (("124031_20190925", 12000), ("123031_20190918", 16000)):
+        write_landsat(tmp_path, np.full(grid.shape.yx, red), grid, np.full(grid.shape.yx, 21824), scene)
+    stack = build_stack([tmp_path], ["red"], TARGET, DAY, tmp_path / "stack")
+    np.testing.assert_allclose(stack.read(), 12000 * 2.75e-05 - 0.2, atol=1e-5)
+    assert [name[10:25] for name in stack.granules] == ["124031_20190925"]
+    with rasterio.open(tmp_path / "stack" / "red.tif") as file:
+        assert "filled_share" not in file.tags()
+
+
+def test_an_elevation_file_of_the_user_is_cut_into_blocks_by_its_own_pixel(tmp_path: Path) -> None:
+    box = utm_grid(50, 10.0)[3000:3700, 3000:3900]
+    write_raster(tmp_path / "my_dem.tif", np.full(box.shape.yx, 700, np.float32), box)
+    west, south, east, north = area_of(box).bounds
+    target = target_geobox(Area(west + 0.01, south + 0.01, east - 0.01, north - 0.01))
+    stack = build_stack([tmp_path], ["dem", "slope"], target, DAY, tmp_path / "stack")
+    middle = stack.read()[:, target.shape.y // 2, target.shape.x // 2]
+    np.testing.assert_allclose(middle, [700, 0], atol=1e-4)
+    assert stack.products == ["DEM"]
+    (source,) = choose_sources([tmp_path / "my_dem.tif"], ["dem"], DAY, {})
+    job = _Job(source, _reader(source, DAY), target)
+    assert job.windows[0] == (slice(0, min(16, target.shape.y)), slice(0, min(16, target.shape.x)))
 
 
 def test_a_layer_without_granules_is_named_with_the_products_that_deliver_it(tmp_path: Path) -> None:

@@ -22,9 +22,33 @@ def _register() -> None:
     """Attach every command, once a process; each module defines `register(app)`."""
     if app.registered_commands:
         return
-    from zoo.cli import demo, export, inspect, models, plugins, predict, simulate, train, validate
+    from zoo.cli import (
+        compare,
+        demo,
+        export,
+        fetch,
+        inspect,
+        map,
+        models,
+        plugins,
+        predict,
+        reference,
+        report,
+        reproduce,
+        screen,
+        simulate,
+        stack,
+        table,
+        train,
+        validate,
+    )
 
-    for module in (inspect, train, export, predict, validate, models, plugins, simulate, demo):
+    modules = (
+        inspect, train, export, predict, validate, compare, models, plugins, simulate, demo, reference, stack, table,
+        screen, fetch,
+        report, reproduce, map,
+    )  # fmt: skip
+    for module in modules:
         module.register(app)
 
 

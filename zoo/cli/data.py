@@ -61,6 +61,15 @@ ResolutionOption = Annotated[
     float | None,
     typer.Option("--resolution", help="Target pixel size in units of --crs.", rich_help_panel=DATA),
 ]
+SiteOption = Annotated[
+    str | None,
+    typer.Option(
+        "--site",
+        metavar="NAME|FILE",
+        help="Site that gives area, sensor, day and grid where no option does: shandian, or a TOML file.",
+        rich_help_panel=DATA,
+    ),
+]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed; the same seed gives the same result.")]
 
 
@@ -78,8 +87,12 @@ def request(
     like: Path | None = None,
     crs: str | None = None,
     resolution: float | None = None,
+    site: str | None = None,
 ) -> Request:
-    """Make the request that the options describe; without `--data`, that of the sample scene."""
+    """Make the request that the options describe; without `--data`, that of the sample scene.
+
+    A site fills in what no option says.
+    """
     from dataclasses import replace
 
     from zoo.errors import UsageError
@@ -99,6 +112,15 @@ def request(
     if (crs is None) != (resolution is None):
         msg = "--crs and --resolution go together; give both, or neither for EASE-Grid 2.0 at 1 km"
         raise UsageError(msg)
+    products: dict[str, str] = {}
+    if site:
+        from zoo.sites import find_site
+
+        known = find_site(site)
+        area, sensor, products = area or known.area, sensor or known.sensor, known.prefer
+        date = date or (known.day.isoformat() if known.day else None)
+        if like is None and crs is None:
+            crs, resolution = known.crs, known.resolution
     if data and (area is None or date is None):
         missing = " and ".join(name for name, given in (("--area W S E N", area), ("--date", date)) if given is None)
         msg = f"--data needs {missing}, for example --area 115.5 41.5 116.5 42.5 --date 2019-09-25"
@@ -111,7 +133,25 @@ def request(
         parse_window(window) if window else None,
         orbit,  # type: ignore[arg-type]
     )
-    options = {"quality": quality, "variable": variable, "like": like, "crs": crs, "resolution": resolution}
+    options = {
+        "quality": quality, "variable": variable, "like": like, "crs": crs, "resolution": resolution,
+        "products": products,
+    }  # fmt: skip
     if base is not None:
         return replace(base, area=box or base.area, selection=selection, _files=[], **options)  # type: ignore[arg-type]
     return Request(tuple(data or ()), box, selection, sensor or "smap", **options)  # type: ignore[arg-type]
+
+
+def layers(text: str | None, site: str | None) -> tuple[str, ...]:
+    """Return the predictors that `--layers` names, else the site's, else the default set."""
+    from zoo.errors import UsageError
+    from zoo.predictors import PAPER
+    from zoo.sites import find_site
+
+    if text is not None:
+        named = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+        if not named:
+            msg = f"--layers {text!r} names no layer; give for example --layers lst,ndvi,dem; see: zoo plugins"
+            raise UsageError(msg)
+        return named
+    return (find_site(site).layers if site else None) or PAPER

@@ -11,7 +11,7 @@ from zoo.cli.options import RegistryOption
 from zoo.cli.output import JsonOption, Output, QuietOption, table
 
 if TYPE_CHECKING:
-    from zoo.registry import Resolved
+    from zoo.registry import Registry, Resolved
 
 
 def register(app: typer.Typer) -> None:
@@ -25,6 +25,25 @@ def export(
         str | None,
         typer.Option("--model", "-m", help="NAME, NAME@vN or NAME@ALIAS. Default: the newest.", show_default=False),
     ] = None,
+    compress: Annotated[
+        float | None,
+        typer.Option(
+            "--compress",
+            metavar="TOLERANCE",
+            help="Search a smaller network whose answers differ by at most this, m3 m-3, e.g. 0.001.",
+            show_default=False,
+        ),
+    ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibrate",
+            metavar="TABLE|DIR",
+            help="With --compress: pixels to calibrate by, a table or a stack. Default: the training rows.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="With --compress: of the search.")] = 0,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Copy the compiled file here, too.", show_default=False)
     ] = None,
@@ -49,7 +68,35 @@ def export(
     sink = Output(as_json=as_json, quiet=quiet)
     if done:
         sink.note(f"{version.ref} was exported before; its hash was checked.")
-    _report(sink, version, exporter, already=done, copy=_copy(version, exporter, output))
+    kind = exporter
+    if compress is not None:
+        version, kind, done = _compress(sink, opened, version, exporter, compress, calibrate, seed)
+    _report(sink, version, kind, exporter, already=done, copy=_copy(version, kind, output))
+
+
+def _compress(
+    sink: Output,
+    registry: Registry,
+    version: Resolved,
+    exporter: str,
+    tolerance: float,
+    calibrate: Path | None,
+    seed: int,
+) -> tuple[Resolved, str, bool]:
+    """Compress, or fall back to the dense model and say so."""
+    from zoo.calibration import calibration_pixels
+    from zoo.certified import NotCertifiedError, kind_of
+    from zoo.exporting import compress_model
+
+    kind = kind_of(tolerance)
+    done = version.has(kind)
+    names = [feature.name for feature in version.record.features]
+    pixels = calibration_pixels(calibrate, names, seed) if calibrate and not done else None
+    try:
+        return compress_model(registry, version.ref, tolerance, pixels, exporter=exporter, seed=seed), kind, done
+    except NotCertifiedError as refused:
+        sink.note(f"{refused}. The dense model stays in use.")
+        return version, exporter, True
 
 
 def _copy(version: Resolved, exporter: str, output: Path | None) -> Path | None:
@@ -60,13 +107,13 @@ def _copy(version: Resolved, exporter: str, output: Path | None) -> Path | None:
     return output
 
 
-def _report(sink: Output, version: Resolved, exporter: str, *, already: bool, copy: Path | None) -> None:
-    artefact = version.record.artefacts[exporter]
+def _report(sink: Output, version: Resolved, kind: str, exporter: str, *, already: bool, copy: Path | None) -> None:
+    artefact = version.record.artefacts[kind]
     parity = artefact.parity.model_dump(by_alias=True, exclude_none=True) if artefact.parity else {}
-    path = version.locate(exporter)
+    path = version.locate(kind)
     payload: dict[str, Any] = {
         "model": str(version.ref),
-        "artifacts": {exporter: str(path), **({"copy": str(copy)} if copy else {})},
+        "artifacts": {kind: str(path), **({"copy": str(copy)} if copy else {})},
         "sha256": artefact.sha256,
         "bytes": artefact.bytes,
         "opset": artefact.opset,
@@ -84,9 +131,11 @@ def _report(sink: Output, version: Resolved, exporter: str, *, already: bool, co
     ]
     if parity:
         rows += [
-            ("test vectors", f"{parity['n']:,} on {parity['provider']}"),
+            ("test vectors" if kind == exporter else "held-out pixels", f"{parity['n']:,} on {parity['provider']}"),
             ("largest difference", f"{parity['max']:.2g} m3 m-3"),
+            *([("99.9 % below", f"{parity['p99.9']:.2g} m3 m-3")] if kind != exporter else []),
         ]
-    title = f"{version.ref} as {exporter}"
+    title = f"{version.ref} as {kind}"
     sink.result(payload, lambda console: console.print(table(title, ("", ""), rows)))
-    sink.note(f"Next: zoo predict --model {version.ref}")
+    covered = "" if kind == exporter else f" --tolerance {parity['tolerance']:g}"
+    sink.note(f"Next: zoo predict --model {version.ref}{covered}")

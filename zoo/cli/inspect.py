@@ -71,7 +71,11 @@ def _plot(seen: Sequence[Inspection], path: Path, output: Output) -> None:
     from zoo.errors import UsageError
     from zoo.granule_map import draw_maps
 
-    fields = [(_title(inspection.facts), field) for inspection in seen for field in inspection.fields]
+    fields = [
+        (_title(inspection.facts, field.attrs.get("orbit")), field)
+        for inspection in seen
+        for field in inspection.fields
+    ]
     if not fields:
         msg = "--plot draws maps, and the files hold none; leave it out for tables of stations"
         raise UsageError(msg)
@@ -80,9 +84,9 @@ def _plot(seen: Sequence[Inspection], path: Path, output: Output) -> None:
     output.note(f"{path}: {drawn} map{'s' if drawn > 1 else ''}{left}")
 
 
-def _title(facts: dict[str, Any]) -> str:
+def _title(facts: dict[str, Any], orbit: str | None) -> str:
     made_up = ", simulated" if facts["simulated"] else ""
-    orbit = f" {facts['orbit']}" if facts["orbit"] else ""
+    orbit = f" {orbit or facts['orbit']}" if orbit or facts["orbit"] else ""
     start = facts["start"]
     when = (
         "static" if start is None else start[:10] if start[11:] == "00:00:00Z" else f"{start[:10]} {start[11:16]} UTC"
@@ -98,13 +102,13 @@ def _show(console: Console, seen: Sequence[Inspection]) -> None:
         if facts["kind"] == "reference":
             console.print(table("", ("sm", *_QUANTILES), [("m3 m-3", *_quantiles(facts))], right=_QUANTILES))
             continue
-        rows = [_row(field) for field in facts["fields"]]
+        rows = [_row(field, facts) for field in facts["fields"]]
         columns = ("field", "units", "valid", *_QUANTILES)
         console.print(table("", columns, rows, right=("valid", *_QUANTILES)))
         for field in facts["fields"]:
             if field["flag_counts"]:
                 counts = sorted(field["flag_counts"].items(), key=lambda item: -item[1])
-                console.print(table("", ("quality flag", "cells"), counts, right=("cells",)))
+                console.print(table("", (f"quality flag{_pass(field, facts)}", "cells"), counts, right=("cells",)))
 
 
 _QUANTILES = ("min", "5 %", "25 %", "50 %", "75 %", "95 %", "max")
@@ -127,19 +131,29 @@ def _headings(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("product", f"{facts['product']}, read by {facts['plugin']}{' (simulated)' if facts['simulated'] else ''}"),
         ("time", f"{facts['start']} to {facts['end']}" if facts["start"] else "static"),
     ]
-    if first["observed_from"]:
-        lines.append(("observed", f"{first['observed_from']} to {first['observed_to']}, middle {first['time']}"))
-    if facts["orbit"]:
-        lines.append(("orbit", {"A": "A, ascending", "D": "D, descending"}[facts["orbit"]]))
+    for field in facts["fields"]:
+        if field["observed_from"]:
+            observed = f"{field['observed_from']} to {field['observed_to']}, middle {field['time']}"
+            lines.append((f"observed{_pass(field, facts)}", observed))
+    passes = [facts["orbit"]] if facts["orbit"] else [field["orbit"] for field in facts["fields"] if field["orbit"]]
+    if passes:
+        lines.append(("orbit", "; ".join({"A": "A, ascending", "D": "D, descending"}[each] for each in passes)))
     lines.append(("extent", _extent(first["bounds"])))
     lines.append(("grid", "; ".join(dict.fromkeys(_grid(field) for field in facts["fields"]))))
+    lines += [("note", note) for note in dict.fromkeys(note for field in facts["fields"] for note in field["notes"])]
     if facts["layers_not_readable"]:
         lines.append(("missing", f"{', '.join(facts['layers_not_readable'])}: the files for it are not all there"))
     return lines
 
 
-def _row(field: dict[str, Any]) -> tuple[str, ...]:
-    return field["name"], field["units"], f"{field['valid']} of {field['cells']}", *_quantiles(field)
+def _row(field: dict[str, Any], facts: dict[str, Any]) -> tuple[str, ...]:
+    name = f"{field['name']}{_pass(field, facts)}"
+    return name, field["units"], f"{field['valid']} of {field['cells']}", *_quantiles(field)
+
+
+def _pass(field: dict[str, Any], facts: dict[str, Any]) -> str:
+    """Name the pass of a field where the file holds several."""
+    return f" {field['orbit']}" if field["orbit"] and not facts["orbit"] else ""
 
 
 def _grid(field: dict[str, Any]) -> str:

@@ -37,6 +37,11 @@ def train(
     like: options.LikeOption = None,
     crs: options.CrsOption = None,
     resolution: options.ResolutionOption = None,
+    site: options.SiteOption = None,
+    stack: Annotated[
+        Path | None,
+        typer.Option("--stack", help="Folder made by zoo stack, with its coarse twin.", rich_help_panel=options.DATA),
+    ] = None,
     table: Annotated[Path | None, typer.Option("--table", help="Parquet or CSV table.", rich_help_panel=TABLE)] = None,
     target: Annotated[
         str | None, typer.Option("--target", help="Column of soil moisture, m3 m-3.", rich_help_panel=TABLE)
@@ -46,7 +51,7 @@ def train(
         typer.Option(
             "--features",
             metavar="a,b,c",
-            help="Predictors; with --table required. Default: the preset's, or 14 of Cai et al. 2022.",
+            help="Predictors. Default: the preset's, those of a table by zoo table, or 14 of Cai et al. 2022.",
         ),
     ] = None,
     groups: Annotated[
@@ -76,12 +81,14 @@ def train(
 ) -> None:
     """Train a downscaler, score it on held-out spatial blocks, and add it to the registry.
 
-    With --table, from its rows; with --data, from native granules; with neither, from the simulated sample scene.
+    With --table, from its rows; with --stack, from a stack that zoo stack made; with --data, from native granules;
+    with none of them, from the simulated sample scene.
     """
     from zoo.errors import UsageError
     from zoo.recipe import Recipe, parse_parameter
     from zoo.registry import Registry
-    from zoo.samples import from_granules, from_table
+    from zoo.samples import from_granules, from_stack, from_table
+    from zoo.table import defaults
     from zoo.training import train as run
 
     output = Output(as_json=as_json, quiet=quiet)
@@ -91,9 +98,11 @@ def train(
     chosen = _names(features) or recipe.features
     samples: Samples
     if table is not None:
-        if data or sensor:
-            msg = "--table and --data/--sensor exclude one another; give one source of training rows"
+        if data or sensor or stack:
+            msg = "--table and --data/--stack/--sensor exclude one another; give one source of training rows"
             raise UsageError(msg)
+        known = defaults(table)
+        target, chosen, groups = target or known.target, chosen or known.features, groups or known.groups
         missing = [
             flag for flag, value in (("--target", target), ("--features", chosen), ("--groups", groups)) if not value
         ]
@@ -103,15 +112,24 @@ def train(
             )
             raise UsageError(msg)
         samples = from_table(table, str(target), chosen or (), str(groups), where=where)
+        if known.groups == groups:  # blocks of cells, as many as the place has: folds of several blocks
+            recipe = Recipe(downscaler, preset, recipe.parameters, folds or 5, seed)
     else:
         if target or groups or where:
             msg = "--target, --groups and --where belong to --table; give --table FILE, or leave them out"
             raise UsageError(msg)
-        request = options.request(
-            sensor=sensor, data=data, area=area, date=date, time=time, window=window, orbit=orbit,
-            quality=quality, variable=variable, like=like, crs=crs, resolution=resolution,
-        )  # fmt: skip
-        samples = from_granules(request, **({"features": chosen} if chosen else {}), min_valid=min_valid)
+        named = {"features": chosen} if chosen else {}
+        if stack is not None:
+            if data or area or date or site:
+                msg = "--stack knows its place and day; leave out --data, --area, --date and --site"
+                raise UsageError(msg)
+            samples = from_stack(stack, sensor=sensor, min_valid=min_valid, **named)
+        else:
+            request = options.request(
+                sensor=sensor, data=data, area=area, date=date, time=time, window=window, orbit=orbit,
+                quality=quality, variable=variable, like=like, crs=crs, resolution=resolution, site=site,
+            )  # fmt: skip
+            samples = from_granules(request, min_valid=min_valid, **named)
         recipe = Recipe(downscaler, preset, recipe.parameters, folds or 5, seed)
     _report(output, run(samples, recipe, opened, name), recipe, samples)
 
@@ -134,7 +152,7 @@ def _report(output: Output, trained: object, recipe: Recipe, samples: Samples) -
     }
     title = f"{trained.version.ref}: {recipe.downscaler} ({recipe.preset}), {len(samples)} rows"
     output.result(payload, lambda console: show_scores(console, trained.scores, title))
-    for note in trained.notes:
+    for note in (*(["Trained and scored on simulated data."] if samples.simulated else []), *trained.notes):
         output.note(note)
     output.note(f"Next: zoo export onnx --model {trained.version.ref}; zoo models show {trained.version.ref}")
 

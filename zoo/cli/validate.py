@@ -1,36 +1,30 @@
-"""`zoo validate`: score a map, or a model's own map, against stations or another field."""
+"""`zoo validate`: score a map, a series of maps, a model's own maps, or a table of predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from zoo.cli import data as options
+from zoo.cli import products, results
 from zoo.cli.options import RegistryOption
-from zoo.cli.output import JsonOption, Output, QuietOption, table
+from zoo.cli.output import JsonOption, Output, QuietOption
+from zoo.cli.reference import SelectOption
 from zoo.cli.scores import score_payload
+from zoo.types import Score
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
 
-    from zoo.granules import Selection
     from zoo.registry import Registry, Resolved
-    from zoo.validation import Validation
+    from zoo.station_days import StationDays
 
 PREDICT = "With --model and no --map: what to predict from (default: the sample scene)"
-TITLES = {
-    "r": "R (Pearson)",
-    "r2": "R2 = 1 - SSE/SST",
-    "r2_pearson": "R2 = square of R",
-    "rmse": "RMSE, m3 m-3",
-    "ubrmse": "ubRMSE, m3 m-3",
-    "bias": "bias (map - reference), m3 m-3",
-    "mae": "MAE, m3 m-3",
-    "mre": "MRE, share of the reference",
-}
+TABLE = "With --table: names of columns"
 
 
 def register(app: typer.Typer) -> None:
@@ -40,23 +34,35 @@ def register(app: typer.Typer) -> None:
 
 def validate(
     reference: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--reference", "-r", help="Stations (.parquet, .csv), a raster (.tif, .nc) or a coarse sensor's granule."
         ),
-    ],
-    map_path: Annotated[
-        Path | None, typer.Option("--map", help="Soil-moisture map, .tif or .nc; without it, --model predicts one.")
+    ] = None,
+    maps: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--map",
+            help="Soil-moisture map, .tif or .nc; several, one a date, are a series. Without it, --model predicts.",
+        ),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option("--model", "-m", help="NAME, NAME@vN or NAME@ALIAS. Default: what the map says it was made with."),
     ] = None,
     date: Annotated[
-        str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="Day, UTC. Default: what the map says.")
+        list[str] | None,
+        typer.Option(
+            "--date",
+            metavar="YYYY-MM-DD",
+            help="Day, UTC; once a map or, with --model alone, once a day to predict. Default: what the map says.",
+        ),
     ] = None,
     time: Annotated[
-        str | None, typer.Option("--time", metavar="HH:MM", help="UTC: each station's value nearest to it.")
+        str | None,
+        typer.Option(
+            "--time", metavar="HH:MM", help="UTC: each station's value nearest to it. With --table: column of times."
+        ),
     ] = None,
     window: Annotated[
         str | None,
@@ -65,12 +71,39 @@ def validate(
     depth: Annotated[
         tuple[float, float], typer.Option("--depth", metavar="TOP BOTTOM", help="Layer of the stations, metres.")
     ] = (0.0, 0.05),
+    select: SelectOption = None,
+    match: Annotated[
+        str,
+        typer.Option("--match", metavar="nearest|bilinear|window=N", help="How the map is read at a station."),
+    ] = "nearest",
+    coarse: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--coarse",
+            metavar="FILE",
+            help="Coarse field that the map was made from: adds the gains over it and the coarse consistency. "
+            "With --table: a column.",
+        ),
+    ] = None,
     estimator: Annotated[
         str | None, typer.Option("--estimator", help="Label of the scores. Default: the model's downscaler.")
     ] = None,
     seen: Annotated[bool, typer.Option("--seen", help="The model was trained on this reference: say so.")] = False,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write the matched pairs, .csv or .parquet.")
+        list[Path] | None,
+        typer.Option("-o", "--output", help="Write the scores, .json or .csv; may be repeated."),
+    ] = None,
+    pairs: Annotated[Path | None, typer.Option("--pairs", help="Write the matched pairs, .csv or .parquet.")] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option("--table", help="Predictions at stations and times (.parquet, .csv).", rich_help_panel=TABLE),
+    ] = None,
+    observed: Annotated[str, typer.Option("--observed", help="Column.", rich_help_panel=TABLE)] = "observed",
+    predicted: Annotated[str, typer.Option("--predicted", help="Column.", rich_help_panel=TABLE)] = "predicted",
+    station: Annotated[str, typer.Option("--station", help="Column.", rich_help_panel=TABLE)] = "station",
+    split: Annotated[
+        str | None,
+        typer.Option("--split", help="How the rows were held out, said in the scores.", rich_help_panel=TABLE),
     ] = None,
     sensor: Annotated[
         str | None, typer.Option("--sensor", help="Coarse sensor, see: zoo plugins.", rich_help_panel=PREDICT)
@@ -88,157 +121,257 @@ def validate(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Score a map against stations, a coarse field or a gridded truth.
+    """Score a map against stations, a coarse field or a gridded truth; a series of maps or a table against stations.
 
-    The scores are appended to the model's version in the registry.
+    Of a series and a table, scores in time, in space and pooled are told apart. The scores are appended to the
+    model's version in the registry.
     """
     from zoo.errors import UsageError
-    from zoo.maps import read_map
+    from zoo.matching import Match
+    from zoo.references import parse_selection
     from zoo.registry import Registry
-    from zoo.validation import validate_map
-    from zoo.writers import check_writable, write_table
-
-    if map_path is None and model is None:
-        msg = "Nothing to validate; give --map FILE, or --model NAME to predict a map first"
-        raise UsageError(msg)
-    if output is not None:
-        check_writable(output)
-    sink = Output(as_json=as_json, quiet=quiet)
-    _check_period(date, time, window)
-    opened = Registry.open(registry)
-    if map_path is None:
-        assert model is not None
-        map_path = _predicted(opened, model, sensor=sensor, data=data, area=area, date=date)
-    moisture = read_map(map_path)
-    version, remark = _version(opened, moisture.attrs, model)
-    done = validate_map(
-        moisture,
-        reference,
-        when=_selection(moisture.attrs, date, time, window),
-        depth=depth,
-        estimator=estimator or (version.record.architecture if version else _label(moisture.attrs, map_path)),
-        seen=seen,
-        seed=seed,
-    )
-    if output is not None:
-        write_table(output, done.pairs)
-    if version is not None:
-        opened.append_scores(version.ref, done.scores, {"region": done.region, "period": done.period})
-        remark = f"Appended to {version.ref}"
-    payload = {
-        "model": str(version.ref) if version else None,
-        "artifacts": {"map": str(map_path), "reference": str(reference), "pairs": str(output) if output else None},
-        "scores": score_payload(done.scores),
-        "p": done.p,
-        "dropped": done.dropped,
-        "simulated": done.simulated,
-        "notes": done.notes,
-    }
-    sink.result(payload, lambda console: _show(console, done))
-    for note in (*done.notes, remark):
-        sink.note(note)
-
-
-def _check_period(date: str | None, time: str | None, window: str | None) -> None:
-    """Refuse what cannot be a period, before anything is read."""
-    from zoo.errors import UsageError
-    from zoo.granules import parse_date, parse_time, parse_window
-
-    for text, parse in ((date, parse_date), (time, parse_time), (window, parse_window)):
-        if text:
-            parse(text)
-    if window and not time:
-        msg = f"--window {window} needs --time HH:MM, around which it lies"
-        raise UsageError(msg)
-
-
-def _selection(tags: Mapping[str, Any], date: str | None, time: str | None, window: str | None) -> Selection | None:
-    """Read the period; a time alone is a time of the map's own day."""
-    from zoo.errors import UsageError
-    from zoo.granules import Selection, parse_date, parse_time, parse_window
-    from zoo.maps import date_of
-
-    if not (date or time):
-        return None
-    day = parse_date(date) if date else date_of(tags)
-    if day is None:
-        msg = f"--time {time} needs the day, which the map does not say; give --date YYYY-MM-DD"
-        raise UsageError(msg)
-    return Selection(day, parse_time(time) if time else None, parse_window(window) if window else None)
-
-
-def _label(tags: Mapping[str, Any], path: Path) -> str:
-    return str(tags.get("model") or path.stem).partition("@")[0]
-
-
-def _predicted(registry: Registry, model: str, **where: Any) -> Path:
-    """Predict the map of a model, uncorrected, and return its path."""
-    from zoo.inputs import open_stack
-    from zoo.prediction import default_output, open_session, predict_map
     from zoo.writers import check_writable
 
-    version, session = open_session(registry, model)
-    bbox = version.record.bbox
-    where["area"] = where["area"] or (tuple(bbox) if bbox else None)
-    request = options.request(**{**where, "sensor": where["sensor"] or version.record.sensor})
-    day = request.selection.date.isoformat()
-    path = default_output(version, day)
-    check_writable(path)
-    tags = {"time_coverage_start": f"{day}T00:00:00Z", "time_coverage_end": f"{day}T23:59:59Z"}
-    return predict_map(version, session, open_stack(request, session.names), path, tags=tags).path
-
-
-def _version(registry: Registry, tags: Mapping[str, Any], wanted: str | None) -> tuple[Resolved | None, str]:
-    """Find the version to append to, and say why there is none.
-
-    A map that names another model than the one asked for is an error; one whose model is not the registry's of
-    that name (its hash differs) or not in the registry at all is scored without being recorded.
-    """
-    from zoo.errors import UnknownNameError, UsageError
-
-    made_by, sha256 = tags.get("model"), tags.get("model_sha256")
-    if wanted is None and not made_by:
-        return None, "Not recorded: the map names no model; give --model NAME@vN"
-    try:
-        version = registry.resolve(wanted or str(made_by))
-    except UnknownNameError:
-        if wanted is not None:
-            raise
-        return None, f"Not recorded: {made_by}, which made the map, is in no registry here; give --registry FILE"
-    if made_by and str(version.ref) != str(made_by):
-        msg = (
-            f"The map was made by {made_by}, not by {version.ref}; leave out --model, or give the map of {version.ref}"
-        )
+    _check_sources(table, maps, model, reference)
+    results.check_results(output)
+    if pairs is not None:
+        check_writable(pairs)
+    labels: dict[str, Any] = {"estimator": estimator, "seen": seen, "seed": seed}
+    where = {"sensor": sensor, "data": data, "area": area}
+    run = _Run(Output(as_json=as_json, quiet=quiet), Registry.open(registry), model, output, pairs)
+    if table is not None:
+        columns = {"station": station, "time": time or "time", "observed": observed, "predicted": predicted}
+        columns |= {"coarse": coarse[0]} if coarse else {}
+        run.table(table, columns, split=split, **labels)
+        return
+    dates: list[str] = date or []
+    products.check_period(dates, time, window)
+    assert reference is not None
+    if maps is None:
+        maps = [run.predicted(day, **where) for day in _or_none(dates)]
+    how: dict[str, Any] = {"depth": depth, "match": Match.parse(match), **labels}
+    how["selection"] = parse_selection(select or ())
+    fields = [Path(name) for name in coarse or ()]
+    if len(maps) > 1:
+        run.series(maps, reference, dates, time, window, fields, **how)
+        return
+    if len(dates) > 1 or len(fields) > 1:
+        msg = "One map has one --date and one --coarse; give --map once a date for a series"
         raise UsageError(msg)
-    onnx = version.record.artefacts.get("onnx")
-    if sha256 and onnx and onnx.sha256 != sha256:
-        return None, f"Not recorded: the map was made by another {made_by} than this registry's; give --registry FILE"
-    return version, ""
+    run.one(maps[0], reference, dates[0] if dates else None, time, window, fields, **how)
 
 
-def _show(console: Console, done: Validation) -> None:
-    """Print a metric a row, and what was left out."""
-    first = done.scores[0]
-    rows = [
-        (TITLES[score.metric], *(_text(score.metric, x) for x in (score.value, score.ci_low, score.ci_high)), score.n)
-        for score in done.scores
-    ]
-    rows.insert(1, ("p of R", _p_text(done), "", "", first.n))
-    title = f"{first.estimator} against {first.reference}" + (" (simulated data)" if done.simulated else "")
-    columns = ("metric", "value", "95 % from", "to", "n")
-    console.print(table(title, columns, rows, right=columns[1:]))
-    left_out = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in done.dropped.items() if count)
-    console.print(f"{first.split}; {done.period or 'no date'}; left out: {left_out or 'none'}")
-    if "block" in done.pairs:
-        console.print("Neighbouring pixels are not independent: intervals resample blocks, and there is no p")
+def _check_sources(table: Path | None, maps: list[Path] | None, model: str | None, reference: Path | None) -> None:
+    from zoo.errors import UsageError
+
+    if table is not None:
+        if maps or reference:
+            msg = "--table holds predictions and observations itself; leave out --map and --reference"
+            raise UsageError(msg)
+        return
+    if not maps and model is None:
+        msg = "Nothing to validate; give --map FILE, --model NAME to predict a map first, or --table FILE"
+        raise UsageError(msg)
+    if reference is None:
+        msg = "No reference; give --reference STATIONS.parquet, a raster or a sensor's granule"
+        raise UsageError(msg)
 
 
-def _text(metric: str, value: float | None) -> str:
-    digits = 3 if metric in ("r", "r2", "r2_pearson", "mre") else 4
-    return "-" if value is None else f"{value:.{digits}f}"
+class _Run:
+    """One call of the command: where results go."""
+
+    def __init__(
+        self, sink: Output, registry: Registry, model: str | None, output: list[Path] | None, pairs: Path | None
+    ) -> None:
+        self.sink, self.registry, self.model = sink, registry, model
+        self.output, self.pairs = output, pairs
+
+    def predicted(self, day: str | None, **where: Any) -> Path:
+        assert self.model is not None
+        return products.predicted(self.registry, self.model, day, **where)
+
+    def one(
+        self,
+        path: Path,
+        reference: Path,
+        date: str | None,
+        time: str | None,
+        window: str | None,
+        coarse: Sequence[Path],
+        *,
+        estimator: str | None,
+        **labels: Any,
+    ) -> None:
+        """Score one map."""
+        from zoo.maps import read_map
+        from zoo.metrics import ALL_METRICS
+        from zoo.validation import validate_map
+
+        moisture = read_map(path)
+        version, remark = products.version_of(self.registry, moisture.attrs, self.model)
+        done = validate_map(
+            moisture,
+            reference,
+            when=products.selection(moisture.attrs, date, time, window),
+            estimator=estimator or products.label_of(version, moisture.attrs, path),
+            coarse=coarse[0] if coarse else None,
+            metrics=ALL_METRICS,
+            **labels,
+        )
+        context = {"region": done.region, "period": done.period, "details": done.matching}
+        remark = self._record(version, [*done.scores, *done.consistency], context) or remark
+        payload = {
+            "model": str(version.ref) if version else None,
+            "artifacts": {"map": str(path), "reference": str(reference), "pairs": _text(self.pairs)},
+            "scores": score_payload(done.scores),
+            "consistency": score_payload(done.consistency),
+            "p": done.p,
+            "dropped": done.dropped,
+            "left_out": done.left_out,
+            "matching": done.matching,
+            "simulated": done.simulated,
+            "notes": done.notes,
+        }
+        rows = results.score_rows([*done.scores, *done.consistency])
+        self._end(
+            payload, rows, done.pairs, lambda console: results.show_validation(console, done), [*done.notes, remark]
+        )
+
+    def series(
+        self,
+        maps: Sequence[Path],
+        reference: Path,
+        dates: Sequence[str],
+        time: str | None,
+        window: str | None,
+        coarse: Sequence[Path],
+        *,
+        estimator: str | None,
+        **labels: Any,
+    ) -> None:
+        """Score a series of maps."""
+        from zoo.errors import UsageError
+        from zoo.map_series import validate_series
+        from zoo.maps import read_map
+
+        if dates and len(dates) != len(maps):
+            msg = f"{len(maps)} maps and {len(dates)} dates; give --date once a map, in their order, or not at all"
+            raise UsageError(msg)
+        arrays = [read_map(path) for path in maps]
+        made_by = {array.attrs.get("model") for array in arrays}
+        tags = arrays[0].attrs if len(made_by) == 1 else {}
+        version, remark = products.version_of(self.registry, tags, self.model)
+        days = _or_none(dates) if dates else [None] * len(maps)
+        done = validate_series(
+            arrays,
+            reference,
+            when=[products.selection(a.attrs, d, time, window) for a, d in zip(arrays, days, strict=True)],
+            coarse=coarse,
+            estimator=estimator or products.label_of(version, tags, maps[0]),
+            **labels,
+        )
+        consistency = [score for scores in done.consistency.values() for score in scores]
+        context = {"region": done.region, "period": done.period, "details": done.matching}
+        remark = self._record(version, [*done.days.scores, *consistency], context) or remark
+        payload = {
+            "model": str(version.ref) if version else None,
+            "artifacts": {"maps": [*map(str, maps)], "reference": str(reference), "pairs": _text(self.pairs)},
+            **_days_payload(done.days),
+            "consistency": {day: score_payload(scores) for day, scores in done.consistency.items()},
+            "dropped": {"series": done.days.dropped, **done.dropped},
+            "left_out": {"series": done.days.left_out, **done.left_out},
+            "matching": done.matching,
+            "simulated": done.simulated,
+            "notes": done.notes,
+        }
+        title = _title(done.days, done.simulated)
+        self._end(
+            payload,
+            done.days.table(),
+            done.days.pairs,
+            lambda console: results.show_series(console, done.days, title, done),
+            [*done.notes, remark],
+        )
+
+    def table(
+        self, path: Path, columns: dict[str, str], *, split: str | None, estimator: str | None, seen: bool, seed: int
+    ) -> None:
+        """Score a table of predictions at stations and times."""
+        from zoo.station_days import score_station_days
+        from zoo.validation import INDEPENDENT, STATIONS_SEEN
+
+        rows, simulated = products.read_columns(path, columns)
+        version = self.registry.resolve(self.model) if self.model else None
+        days = score_station_days(
+            rows,
+            estimator=estimator or (version.record.architecture if version else columns["predicted"]),
+            reference=f"{columns['observed']} of {path.name}",
+            split=split or (STATIONS_SEEN if seen else INDEPENDENT),
+            seed=seed,
+        )
+        first, last = days.pairs["time"].min(), days.pairs["time"].max()
+        context = {"period": f"{first:%Y-%m-%d}/{last:%Y-%m-%d}", "details": {"match": "table", **columns}}
+        remark = self._record(version, days.scores, context) or "Not recorded: give --model NAME@vN"
+        payload = {
+            "model": str(version.ref) if version else None,
+            "artifacts": {"table": str(path), "pairs": _text(self.pairs)},
+            **_days_payload(days),
+            "dropped": days.dropped,
+            "left_out": days.left_out,
+            "simulated": simulated,
+            "notes": [],
+        }
+        title = _title(days, simulated)
+        self._end(
+            payload, days.table(), days.pairs, lambda console: results.show_series(console, days, title), [remark]
+        )
+
+    def _record(self, version: Resolved | None, scores: Sequence[Score], context: dict[str, Any]) -> str:
+        if version is None:
+            return ""
+        self.registry.append_scores(version.ref, scores, context)
+        return f"Appended to {version.ref}"
+
+    def _end(
+        self,
+        payload: dict[str, Any],
+        rows: pd.DataFrame,
+        pairs: pd.DataFrame,
+        show: Callable[[Console], None],
+        notes: Sequence[str],
+    ) -> None:
+        """Write the files asked for, print the result, then the remarks."""
+        from zoo.writers import write_table
+
+        if self.pairs is not None:
+            write_table(self.pairs, pairs)
+        results.write_results(self.output, payload, rows)
+        self.sink.result(payload, show)
+        for note in notes:
+            self.sink.note(note)
 
 
-def _p_text(done: Validation) -> str:
-    if done.p is None:
-        return "-"
-    return "< 0.0001" if done.p < 1e-4 else f"{done.p:.4f}"
+def _days_payload(days: StationDays) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "scores": score_payload(days.scores),
+        "pooled": score_payload(days.pooled),
+        "temporal": {unit: score_payload(scores) for unit, scores in days.temporal.items()},
+        "spatial": {unit: score_payload(scores) for unit, scores in days.spatial.items()},
+        "temporal_summary": [asdict(summary) for summary in days.temporal_summary],
+        "spatial_summary": [asdict(summary) for summary in days.spatial_summary],
+    }
+
+
+def _title(days: StationDays, simulated: bool) -> str:
+    first = days.pooled[0]
+    return f"{first.estimator} against {first.reference}" + (" (simulated data)" if simulated else "")
+
+
+def _or_none(dates: Sequence[str]) -> Sequence[str | None]:
+    return dates or [None]
+
+
+def _text(path: Path | None) -> str | None:
+    return str(path) if path else None

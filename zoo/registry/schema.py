@@ -148,7 +148,7 @@ class Artefact(Strict):
 
 
 class ScoreRecord(Strict):
-    """A `zoo.types.Score` with where, for when, and when it was taken."""
+    """A `zoo.types.Score` with where, for when, and when it was taken; `details` says how pairs were matched."""
 
     estimator: str
     metric: str
@@ -160,6 +160,7 @@ class ScoreRecord(Strict):
     split: str
     region: str | None = None
     period: str | None = None
+    details: Annotated[dict[str, JsonValue], BeforeValidator(_plain)] = {}
     created: AwareDatetime = Field(default_factory=now)
 
     @model_validator(mode="before")

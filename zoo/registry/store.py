@@ -149,9 +149,9 @@ class Registry:
         return self.resolve(found.ref)
 
     def append_scores(
-        self, ref: str | ModelRef, scores: Iterable[Score], context: Mapping[str, str | None] | None = None
+        self, ref: str | ModelRef, scores: Iterable[Score], context: Mapping[str, Any] | None = None
     ) -> Resolved:
-        """Append scores to a version; `context` may hold `region` and `period`."""
+        """Append scores to a version; `context` may hold `region`, `period` and `details`."""
         with self._writing() as document:
             found = self.resolve(ref)
             self._append(document, found, scores=score_records(scores, context))
@@ -299,8 +299,8 @@ class Registry:
         self._save(document, name, model.model_copy(update=update))
 
 
-def score_records(scores: Iterable[Score], context: Mapping[str, str | None] | None = None) -> tuple[ScoreRecord, ...]:
-    """Turn scores into registry entries; `context` may hold `region` and `period`."""
+def score_records(scores: Iterable[Score], context: Mapping[str, Any] | None = None) -> tuple[ScoreRecord, ...]:
+    """Turn scores into registry entries; `context` may hold `region`, `period` and `details`."""
     return tuple(ScoreRecord.model_validate({**asdict(score), **(context or {})}) for score in scores)
 
 

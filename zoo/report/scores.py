@@ -21,12 +21,20 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table; the first column heads the rows. `numeric` aligns the others to the right."""
+    """A table; the first column heads the rows. `numeric` aligns the others to the right, but for those in `text`."""
 
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     numeric: bool = True
+    text: Sequence[str] = ()
+
+    @property
+    def right(self) -> list[int]:
+        """Numbers of the columns that are aligned to the right."""
+        if not self.numeric:
+            return []
+        return [index for index, column in enumerate(self.columns) if index and column not in self.text]
 
 
 HEADINGS = {
@@ -43,20 +51,36 @@ DIGITS = {"r": 3, "r2": 3, "r2_pearson": 3, "mre": 3}
 LARGER_IS_BETTER = ("r", "r2", "r2_pearson")
 
 
+MAIN = ("r", "r2", "rmse", "ubrmse", "bias")
+"""Metrics of the first table of a reference; the others follow in tables of as many columns."""
+
+
 def score_tables(scores: Sequence[Score]) -> list[Table]:
-    """Return one table for each reference and split, in the order in which they first appear.
+    """Return the tables for each reference and split, in the order in which they first appear.
+
+    The first has the main metrics, the next the others, so that no table is wider than a page.
 
     Best is the largest r, r2 and r2_pearson and the smallest rmse, ubrmse, |bias|, mae and mre of two or more
     estimators, as printed: equal figures share it. Intervals may overlap: best is no claim of significance.
     """
     return [
-        _table([score for score in scores if (score.reference, score.split) == key], *key)
+        _table(part, metrics, *key)
         for key in dict.fromkeys((score.reference, score.split) for score in scores)
+        for part in [[score for score in scores if (score.reference, score.split) == key]]
+        for metrics in _columns({score.metric for score in part})
     ]
 
 
-def _table(scores: Sequence[Score], reference: str, split: str) -> Table:
-    metrics = [metric for metric in HEADINGS if any(score.metric == metric for score in scores)]
+def _columns(known: set[str]) -> list[list[str]]:
+    """Deal metrics into tables: the main ones, then the others, those without a heading of ours last."""
+    main = [metric for metric in MAIN if metric in known]
+    others = [metric for metric in HEADINGS if metric in known and metric not in MAIN]
+    others += sorted(known.difference(HEADINGS))
+    parts = [main, *(others[start : start + len(MAIN)] for start in range(0, len(others), len(MAIN)))]
+    return [part for part in parts if part]
+
+
+def _table(scores: Sequence[Score], metrics: Sequence[str], reference: str, split: str) -> Table:
     estimators = list(dict.fromkeys(score.estimator for score in scores))
     found = {(score.estimator, score.metric): score for score in scores}
     best = {metric: _best([found.get((estimator, metric)) for estimator in estimators], metric) for metric in metrics}
@@ -69,7 +93,7 @@ def _table(scores: Sequence[Score], reference: str, split: str) -> Table:
         for estimator in estimators
     ]
     caption = f"Against {reference} ({split}); below each figure its 95 % interval; errors in m³ m⁻³, MRE as a share"
-    return Table(caption, ["estimator", *(HEADINGS[metric] for metric in metrics), "n"], rows)
+    return Table(caption, ["estimator", *(HEADINGS.get(metric, metric) for metric in metrics), "n"], rows)
 
 
 def _cell(score: Score | None, best: str | None) -> Cell:

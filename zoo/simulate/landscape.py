@@ -24,6 +24,7 @@ from zoo.simulate.fields import (
     smoothed,
     standardised,
 )
+from zoo.simulate.season import LATE_SEPTEMBER, Season
 from zoo.simulate.terrain import Terrain
 
 UNOBSERVED_SHARE = 0.25
@@ -76,13 +77,17 @@ class Landscape:
 
 
 def make_landscape(
-    domain: Domain, terrain: Terrain, rng: np.random.Generator, hidden: np.random.Generator
+    domain: Domain,
+    terrain: Terrain,
+    rng: np.random.Generator,
+    hidden: np.random.Generator,
+    season: Season = LATE_SEPTEMBER,
 ) -> Landscape:
     """Lay land cover, soil and water on the ground and moisten it."""
     water = _open_water(domain, terrain, rng)
     cover = _land_cover(domain, terrain, rng)
     sand = _sand(domain, cover, rng)
-    wet = _observable_moisture(domain, terrain, cover, sand, rng)
+    wet = season.moistened(_observable_moisture(domain, terrain, cover, sand, rng))
     root = _root_zone(domain, wet, rng)
     land = water < 0.5
     unobserved = _unobserved(domain, wet, land, hidden)

@@ -93,6 +93,7 @@ def simulate_scene(
     date: date = DEFAULT_DATE,
     landsat_resolution: float = 30.0,
     cloud: float = 1.0,
+    season: bool = False,
 ) -> Scene:
     """Write a scene into a folder; it appears whole or not at all.
 
@@ -100,9 +101,11 @@ def simulate_scene(
     ----------
     folder : new, empty, or holding an earlier scene, which is replaced
     seed : same seed, same values
-    area, date : where and when; the season stays late September
+    area, date : where and when; the season stays late September unless `season`
     landsat_resolution : pixel of the Landsat scene, metres
     cloud : multiplies the share of cloud in every optical product; 0 for a clear sky
+    season : let moisture, vegetation and temperature follow the date, in the same landscape and with weather and
+        errors of its own; 25 September is the same with and without it
 
     Raises
     ------
@@ -118,7 +121,7 @@ def simulate_scene(
         raise UsageError(msg) from error
     try:
         building.chmod(0o755)
-        _build(building, seed, area, date, landsat_resolution, cloud)
+        _build(building, seed, area, date, landsat_resolution, cloud, season)
         _put_in_place(building, folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -151,7 +154,9 @@ def _is_scene(folder: Path) -> bool:
     return True
 
 
-def _build(folder: Path, seed: int, area: Area, day: date, landsat_resolution: float, cloud: float) -> None:
+def _build(
+    folder: Path, seed: int, area: Area, day: date, landsat_resolution: float, cloud: float, seasonal: bool
+) -> None:
     """Simulate the state, write what each product sees of it, and describe the scene."""
     from zoo.simulate.amsr2 import write_amsr2
     from zoo.simulate.domain import Domain
@@ -160,16 +165,18 @@ def _build(folder: Path, seed: int, area: Area, day: date, landsat_resolution: f
     from zoo.simulate.landsat import write_landsat
     from zoo.simulate.landscape import make_landscape, variance_shares
     from zoo.simulate.modis import write_modis
+    from zoo.simulate.season import Season, weathered
     from zoo.simulate.smap import write_smap
     from zoo.simulate.surface import make_surface
     from zoo.simulate.terrain import make_terrain
 
     statement = f"SIMULATED data, not an observation: scene version {SCENE_VERSION} of soil-moisture-zoo, seed {seed}"
-    chance = streams(seed)
+    season = Season.of(day) if seasonal else Season()
+    chance = streams(seed) if season == Season() else weathered(streams(seed), seed, day)
     domain = Domain.over(area, day, statement)
     terrain = make_terrain(domain, chance["terrain"])
-    land = make_landscape(domain, terrain, chance["landscape"], chance["unobserved"])
-    surface = make_surface(domain, land, chance["landscape"])
+    land = make_landscape(domain, terrain, chance["landscape"], chance["unobserved"], season)
+    surface = make_surface(domain, land, chance["landscape"], season)
     truth_path, truth = write_truth(folder / "truth", domain, land)
     makers: dict[str, Callable[[], list[Path]]] = {
         "smap": lambda: write_smap(folder / "smap", domain, land, surface, chance["smap"]),
@@ -194,6 +201,7 @@ def _build(folder: Path, seed: int, area: Area, day: date, landsat_resolution: f
         "date": day.isoformat(),
         "landsat_resolution": landsat_resolution,
         "cloud": cloud,
+        **({"season": season.describe()} if seasonal else {}),
         "files": [
             {"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size} for path in sorted(paths)
         ],

@@ -14,6 +14,7 @@ import numpy as np
 from zoo.simulate.domain import Domain
 from zoo.simulate.fields import Field, gaussian_field, single
 from zoo.simulate.landscape import Landscape
+from zoo.simulate.season import LATE_SEPTEMBER, Season
 
 BANDS = ("blue", "green", "red", "nir", "swir1", "swir2")
 _CLAY = np.array([0.055, 0.080, 0.105, 0.165, 0.235, 0.195])
@@ -50,15 +51,15 @@ class Surface:
     alb_nir: Field
 
 
-def make_surface(domain: Domain, land: Landscape, rng: np.random.Generator) -> Surface:
+def make_surface(domain: Domain, land: Landscape, rng: np.random.Generator, season: Season = LATE_SEPTEMBER) -> Surface:
     """Grow vegetation and warm the ground."""
-    ndvi = _ndvi(domain, land, rng)
+    ndvi = season.grown(_ndvi(domain, land, rng))
     green = (np.clip((ndvi - 0.10) / 0.72, 0, 1) ** 1.25).astype(np.float32)
     grazed = gaussian_field(rng, domain.shape, domain.spacing, 2.5e3, 2.8)
     dry = np.array([0.42, 0.45, 0.20, 0.12])[land.cover] + 0.08 * grazed
     straw = (np.clip(dry, 0, 1) * (1 - green)).astype(np.float32)
     lai = _lai(land, green, gaussian_field(rng, domain.shape, domain.spacing, 3e3, 3.0))
-    day, night = _temperatures(domain, land, green, rng)
+    day, night = (season.warmed(field) for field in _temperatures(domain, land, green, rng))
     vis, nir = _albedo(land, green, straw, gaussian_field(rng, domain.shape, domain.spacing, 2e3, 2.8))
     mixed = (1 - land.water) * ndvi + land.water * -0.12
     curve = gaussian_field(rng, domain.shape, domain.spacing, 4e3, 3.0)

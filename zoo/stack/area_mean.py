@@ -1,41 +1,40 @@
 """Area means from one grid onto another, and pieces of one grid joined.
 
-One rule everywhere: GDAL's `average` resampling, which weights source pixels by their overlap with the target
-pixel, with the share of valid source area beside it.
+One rule everywhere: source pixels weigh by their exact overlap with the target pixel, on the source's plane, and
+the share of valid source area stands beside the mean.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import rasterio.warp
 import xarray as xr
 from affine import Affine
 from odc.geo.geobox import GeoBox
-from pyproj import Transformer
-from rasterio.enums import Resampling
 
 from zoo.grids import as_array, geobox_of
+from zoo.stack.overlap import Overlap, overlap, transformer
 from zoo.types import Area
 
 Floats = npt.NDArray[np.float32]
 Window = tuple[slice, slice]
 
-MAX_DIVISIONS = 8
-"""A target pixel is cut into at most 8 x 8 where the two grids are sheared against each other."""
+_PIECES = 600_000
+"""Pieces of edges that are held at once; each takes 24 bytes, and some hundred while it is made."""
+_SLIVER = 1e-4
+"""Least share of a target pixel that counts as coverage."""
 _ALIGNED = 0.05
 """Pixels: grids whose corners fall together to this are one grid (tile corners are rounded in file metadata)."""
 
 
 def area_mean(values: Floats, source: GeoBox, target: GeoBox) -> tuple[Floats, Floats]:
-    """Average layers over the pixels of another grid.
-
-    GDAL takes for a target pixel's footprint the upright rectangle of source pixels between its upper left and
-    lower right corner. Where the grids are sheared against each other (MODIS' sinusoidal grid far from its
-    meridian) that is too wide or too narrow, so the target pixel is cut into smaller ones first.
+    """Average layers over the pixels of another grid, source pixels weighted by their exact overlap.
 
     Parameters
     ----------
@@ -47,35 +46,46 @@ def area_mean(values: Floats, source: GeoBox, target: GeoBox) -> tuple[Floats, F
     Means, shape (k, H, W) on `target`, NaN where nothing is valid; and the share of each target pixel's area
     that valid source pixels cover, 0-1, same shape.
     """
-    layers = len(values)
+    means, shares = np.full((2, len(values), *target.shape.yx), np.nan, np.float32)
+    strips = _strips(source, target)
+    valid: npt.NDArray[np.bool_] | None = None
+    for index, layer in enumerate(values):
+        present = np.isfinite(layer)
+        if valid is None or not np.array_equal(valid, present):
+            valid, counted = present, _running(present, np.int32)
+        summed = _running(np.where(valid, layer, np.float32(0)), np.float64)
+        for strip in strips:
+            parts = _overlap(source, target[strip])
+            amount = parts.integral(counted)
+            share = np.clip(np.nan_to_num(amount / parts.area), 0, 1)
+            # Slivers from rounding of the projection are no coverage.
+            covered = share > _SLIVER
+            shares[index, strip] = np.where(covered, share, 0)
+            np.divide(parts.integral(summed), amount, out=means[index, strip], where=covered, casting="same_kind")
+    return means, shares
+
+
+def _strips(source: GeoBox, target: GeoBox) -> list[slice]:
+    """Rows of the target that are averaged at once: about `_PIECES` pieces of edges."""
     step_x, step_y = pixel_in_source(source, target)
-    parts = _divisions(step_x, step_y)
-    margin = math.ceil(max(abs(step_x).sum(), abs(step_y).sum())) + 2
-    padded = np.zeros((2 * layers, values.shape[1] + 2 * margin, values.shape[2] + 2 * margin), np.float32)
-    inner = padded[:, margin:-margin, margin:-margin]
-    valid = np.isfinite(values)
-    np.copyto(inner[:layers], values, where=valid)
-    inner[layers:] = valid
-    rows, columns = target.shape.yx
-    summed = np.zeros((2 * layers, rows * parts, columns * parts), np.float32)
-    rasterio.warp.reproject(
-        padded,
-        summed,
-        src_transform=source.affine * Affine.translation(-margin, -margin),
-        src_crs=str(source.crs),
-        dst_transform=target.affine * Affine.scale(1 / parts),
-        dst_crs=str(target.crs),
-        resampling=Resampling.average,
-        tolerance=0.01,
-    )
-    if parts > 1:
-        summed = summed.reshape(2 * layers, rows, parts, columns, parts).mean(axis=(2, 4))
-    share = np.clip(summed[layers:], 0, 1)
-    # Slivers from rounding of the projection are no coverage.
-    covered = share > 1e-4
-    means = np.full_like(share, np.nan)
-    np.divide(summed[:layers], summed[layers:], out=means, where=covered)
-    return means, np.where(covered, share, np.float32(0))
+    pieces = 2 * (abs(step_x).sum() + abs(step_y).sum() + 4) * target.shape.x
+    rows = max(1, int(_PIECES // pieces))
+    return [slice(top, min(top + rows, target.shape.y)) for top in range(0, target.shape.y, rows)]
+
+
+@lru_cache(maxsize=8)
+def _overlap(source: GeoBox, target: GeoBox) -> Overlap:
+    """Keep the overlaps met last: the layers of a product lie on one grid."""
+    return overlap(source, target)
+
+
+def _running(values: npt.NDArray[Any], kind: type[np.generic]) -> npt.NDArray[Any]:
+    """Sum down the columns from 0 at the top, shape (h + 1, w)."""
+    summed = np.zeros((values.shape[0] + 1, values.shape[1]), kind)
+    # Row by row is five times as fast as numpy's cumsum along the first axis.
+    for row, (before, after) in zip(values, pairwise(summed), strict=True):
+        np.add(before, row, out=after)
+    return summed
 
 
 def mean_of_pieces(pieces: Iterable[tuple[Floats, Floats]], shape: tuple[int, ...]) -> tuple[Floats, Floats]:
@@ -96,6 +106,22 @@ def mean_of_pieces(pieces: Iterable[tuple[Floats, Floats]], shape: tuple[int, ..
     merged = np.full(shape, np.nan, np.float32)
     np.divide(weighted, share, out=merged, where=share > 0)
     return merged, np.minimum(share, 1)
+
+
+def filled(first: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    """Let another mean stand for the part of each pixel that the first does not cover.
+
+    Parameters
+    ----------
+    first, other : mean and share as returned by `area_mean`, each (..., H, W)
+
+    Returns
+    -------
+    Mean weighted by share, the other's at most what the first leaves open; and the share of both.
+    """
+    (mean, share), (added, offered) = first, other
+    taken = np.minimum(offered, 1 - share)
+    return mean_of_pieces([(mean, share), (added, taken)], mean.shape)
 
 
 def join(pieces: Sequence[xr.DataArray]) -> list[xr.DataArray]:
@@ -125,9 +151,7 @@ def window_near(box: GeoBox, area: Area | None, margin: int = 2) -> Window | Non
     rows, columns = box.shape.yx
     if area is None:
         return slice(0, rows), slice(0, columns)
-    bounds = Transformer.from_crs("EPSG:4326", str(box.crs), always_xy=True).transform_bounds(
-        *area.bounds, densify_pts=51
-    )
+    bounds = transformer("EPSG:4326", str(box.crs)).transform_bounds(*area.bounds, densify_pts=51)
     corners = [~box.affine * (x, y) for x in bounds[::2] for y in bounds[1::2]]
     across, down = zip(*corners, strict=True)
     if not np.isfinite([*across, *down]).all():
@@ -139,7 +163,7 @@ def window_near(box: GeoBox, area: Area | None, margin: int = 2) -> Window | Non
 
 def area_of(box: GeoBox) -> Area:
     """Return the geographic bounds of a grid."""
-    west, south, east, north = Transformer.from_crs(str(box.crs), "EPSG:4326", always_xy=True).transform_bounds(
+    west, south, east, north = transformer(str(box.crs), "EPSG:4326").transform_bounds(
         *box.boundingbox.bbox, densify_pts=51
     )
     return Area(max(west, -180.0), max(south, -90.0), min(east, 180.0), min(north, 90.0))
@@ -162,18 +186,12 @@ def pixel_in_source(source: GeoBox, target: GeoBox) -> tuple[npt.NDArray[np.floa
     """Step of one target pixel to the right and down, (columns, rows) of the source, at the target's middle."""
     row, column = target.shape.y / 2, target.shape.x / 2
     corners = [target.affine * point for point in ((column, row), (column + 1, row), (column, row + 1))]
-    transformer = Transformer.from_crs(str(target.crs), str(source.crs), always_xy=True)
-    placed = [~source.affine * transformer.transform(*corner) for corner in corners]
+    to_source = transformer(str(target.crs), str(source.crs))
+    placed = [~source.affine * to_source.transform(*corner) for corner in corners]
     origin, right, down = (np.array(point, dtype=np.float64) for point in placed)
     if not np.isfinite([origin, right, down]).all():
         return np.ones(2), np.ones(2)
     return right - origin, down - origin
-
-
-def _divisions(step_x: npt.NDArray[np.float64], step_y: npt.NDArray[np.float64]) -> int:
-    """Cuts that keep a part's footprint within a quarter of the target pixel of the true parallelogram."""
-    shear = max(abs(step_y[0] / step_x[0]), abs(step_x[1] / step_y[1]))
-    return min(MAX_DIVISIONS, max(1, math.ceil(4 * float(shear) - 0.5)))
 
 
 def _same_grid(one: GeoBox, other: GeoBox) -> bool:

@@ -18,18 +18,24 @@ from rasterio.io import DatasetWriter
 from rasterio.windows import Window as RasterWindow
 
 from zoo.errors import DataError, UnknownNameError, UsageError
-from zoo.granules import claimed, files_under, granules_of, select_composites
+from zoo.granules import by_day, claimed, files_under, granules_of, select_composites
 from zoo.grids import geobox_of
 from zoo.plugins import host, make
 from zoo.progress import task
-from zoo.stack.area_mean import Floats, area_mean, area_of, blocks, mean_of_pieces
+from zoo.stack.area_mean import Floats, Window, area_mean, area_of, blocks, filled, mean_of_pieces
 from zoo.stack.layers import MIN_VALID, WATER, Stack
 from zoo.stack.sources import open_layer
-from zoo.types import Granule, LayerSpec, PredictorReader, PredictorSpec
+from zoo.types import DatedReader, Granule, LayerSpec, PredictorReader, PredictorSpec
 
-BLOCK_METRES = 64_000
-"""Side of the blocks that are averaged at once: 64 km of Landsat are 5 million pixels."""
+BLOCK_PIXELS = 2200
+"""Side of the blocks that are averaged at once, source pixels: 66 km of Landsat, 5 million pixels."""
+_FINEST = 30.0
+"""Metres: pixel that a product is taken to have that neither says its own nor covers the middle of the area."""
 _TILE = 256
+_FULL = 0.999
+"""Share of a pixel's area from which on no other day is asked for more."""
+_GDAL_CACHE = 256
+"""MiB of raster blocks that GDAL may keep, files written included; by itself it takes a twentieth of the memory."""
 _Advance = Callable[[float], None]
 
 
@@ -41,6 +47,7 @@ class Source:
     granules: list[Granule]
     layers: list[LayerSpec]
     covered: dict[str, float] = field(default_factory=dict)
+    filled: dict[str, float] = field(default_factory=dict)
     used: dict[str, set[str]] = field(default_factory=dict)
     simulated: bool = False
 
@@ -48,6 +55,39 @@ class Source:
     def paths(self) -> list[Path]:
         """Every file of the granules."""
         return [path for granule in self.granules for path in granule.paths]
+
+
+@dataclass(slots=True)
+class _Job:
+    """A source with its reader and the grid that it is brought onto, cut into blocks."""
+
+    source: Source
+    reader: PredictorReader
+    geobox: GeoBox
+    windows: list[Window] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.windows = list(blocks(self.geobox, self._side()))
+
+    @property
+    def steps(self) -> int:
+        """Blocks times layers."""
+        return len(self.windows) * len(self.source.layers)
+
+    def _side(self) -> int:
+        """Side of a block in pixels, a power of two up to `_TILE`, so that blocks and tiles share edges."""
+        finest, side = self.source.spec.resolution or self._native(), _TILE
+        while side > 1 and side * _metres(self.geobox) > BLOCK_PIXELS * finest:
+            side //= 2
+        return side
+
+    def _native(self) -> float:
+        """Pixel of the source, metres, as seen in the middle of the grid."""
+        rows, columns = (size // 2 for size in self.geobox.shape.yx)
+        middle = area_of(self.geobox[rows : rows + 1, columns : columns + 1])
+        paths, layer = [path for granule in self.source.granules for path in granule.paths], self.source.layers[0]
+        seen = [_metres(geobox_of(piece)) for piece in self.reader.open(paths, layer.name, area=middle)]
+        return min(seen, default=_FINEST)
 
 
 def build_stack(
@@ -63,7 +103,8 @@ def build_stack(
     """Bring predictor layers from native granules onto a grid.
 
     Each layer is the area mean over valid source pixels. If several products deliver a layer for the day, the
-    one with the shortest period is taken (static data first), then the first by name. `water` is added where a
+    one with the shortest period is taken (static data first), then the first by name. Of scenes, those of the
+    nearest day come first; those of other days fill what is missing, pixel by pixel. `water` is added where a
     product delivers it.
 
     Parameters
@@ -88,15 +129,31 @@ def build_stack(
         If granules of a layer are missing, or have no valid pixel on the grid; the message names the layer.
     """
     sources = choose_sources(places, layers, day, products or {})
-    with _fresh_folder(folder) as fresh, task("averaging predictors", _steps(sources, geobox)) as advance:
-        for source in sources:
-            _write_source(source, geobox, fresh, min_valid, advance)
+    written = write_sources(sources, geobox, day, folder, min_valid=min_valid)
+    order = [*layers, WATER] if WATER in written and WATER not in layers else list(layers)
+    return Stack.of([open_layer(name, folder / f"{name}.tif") for name in order])
+
+
+def write_sources(
+    sources: Sequence[Source], geobox: GeoBox, day: date, folder: Path, *, min_valid: float = MIN_VALID
+) -> list[str]:
+    """Average the layers of chosen sources onto a grid, write them, and return their names; see `build_stack`.
+
+    Every layer comes out the same whichever others are written with it. `water` is left out where no pixel of
+    the area was seen.
+    """
+    jobs = [_Job(source, _reader(source, day), geobox) for source in sources]
+    with (
+        rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE),
+        _fresh_folder(folder) as fresh,
+        task("averaging predictors", sum(job.steps for job in jobs)) as advance,
+    ):
+        while jobs:  # a reader keeps what it unpacked, so that only one is alive at a time
+            _write_source(jobs.pop(0), fresh, min_valid, advance)
         _check_covered(sources, day)
         _drop_unseen_water(sources, fresh)
         _tag(sources, fresh, day)
-    written = {spec.name for source in sources for spec in source.layers}
-    order = [*layers, WATER] if WATER in written and WATER not in layers else list(layers)
-    return Stack.of([open_layer(name, folder / f"{name}.tif") for name in order])
+    return [spec.name for source in sources for spec in source.layers]
 
 
 def choose_sources(
@@ -142,7 +199,11 @@ def _preferred(layer: str, sources: Mapping[str, Source], products: Mapping[str,
         source for source in sources.values() if layer in {spec.name for spec in source.spec.layers}
         and products.get(layer, source.spec.name) == source.spec.name
     ]  # fmt: skip
-    return min(able, key=lambda source: (_period(source.granules), source.spec.name), default=None)
+    return min(
+        able,
+        key=lambda source: (_period(source.granules), source.spec.resolution is None, source.spec.name),
+        default=None,
+    )
 
 
 def _period(granules: Iterable[Granule]) -> float:
@@ -150,16 +211,21 @@ def _period(granules: Iterable[Granule]) -> float:
     return max((g.end - g.start).total_seconds() if g.start and g.end else 0.0 for g in granules)
 
 
-def _write_source(source: Source, geobox: GeoBox, folder: Path, min_valid: float, advance: _Advance) -> None:
+def _reader(source: Source, day: date) -> PredictorReader:
     reader: PredictorReader = make(source.spec)
+    return reader.at(day) if isinstance(reader, DatedReader) else reader
+
+
+def _write_source(job: _Job, folder: Path, min_valid: float, advance: _Advance) -> None:
+    source = job.source
     with ExitStack() as files:
         written = {
-            layer.name: files.enter_context(rasterio.open(folder / f"{layer.name}.tif", "w", **_profile(geobox)))
+            layer.name: files.enter_context(rasterio.open(folder / f"{layer.name}.tif", "w", **_profile(job.geobox)))
             for layer in source.layers
         }
-        for window in blocks(geobox, _block_side(geobox)):
+        for window in job.windows:
             for layer in source.layers:
-                mean, share = _block(source, reader, layer.name, geobox[window])
+                mean, share = _block(source, job.reader, layer.name, job.geobox[window])
                 mean[share < min_valid] = np.nan
                 written[layer.name].write(mean, 1, window=RasterWindow.from_slices(*window))
                 source.covered[layer.name] = source.covered.get(layer.name, 0.0) + float(share.sum(dtype=np.float64))
@@ -169,12 +235,33 @@ def _write_source(source: Source, geobox: GeoBox, folder: Path, min_valid: float
 
 
 def _block(source: Source, reader: PredictorReader, layer: str, target: GeoBox) -> tuple[Floats, Floats]:
-    """Area mean and valid share of one layer over one block of the grid, each (h, w)."""
+    """Area mean and valid share of one layer over one block of the grid, each (h, w); other days fill gaps."""
+    first, *others = by_day(source.granules)
+    mean, share = _block_of(source, reader, layer, target, first, np.ones(target.shape.yx, np.float32))
+    seen = share
+    for granules in others:
+        if (share >= _FULL).all():
+            break
+        mean, share = filled((mean, share), _block_of(source, reader, layer, target, granules, 1 - share))
+    gained = float((share - seen).sum(dtype=np.float64))
+    source.filled[layer] = source.filled.get(layer, 0.0) + gained
+    return mean, share
+
+
+def _block_of(
+    source: Source,
+    reader: PredictorReader,
+    layer: str,
+    target: GeoBox,
+    granules: Sequence[Granule],
+    wanted: Floats,
+) -> tuple[Floats, Floats]:
+    """As `_block`, from the granules of one day or period; `wanted` is the share of each pixel that they may fill."""
     means = []
-    for piece in reader.open(source.paths, layer, area=area_of(target)):
+    for piece in reader.open([path for granule in granules for path in granule.paths], layer, area=area_of(target)):
         mean, share = area_mean(piece.to_numpy()[None], geobox_of(piece), target)
         means.append((mean[0], share[0]))
-        if share.any():
+        if np.minimum(share[0], wanted).any():
             source.used.setdefault(layer, set()).update(map(str, piece.attrs.get("granules", ())))
         source.simulated |= "simulated" in str(piece.attrs).lower()
     return mean_of_pieces(means, target.shape.yx)
@@ -199,6 +286,7 @@ def _tag(sources: Iterable[Source], folder: Path, day: date) -> None:
                     sources="|".join(str(path.resolve()) for granule in used for path in granule.paths),
                     date=day.isoformat(),
                     valid_share=f"{source.covered[layer.name] / pixels:.6f}",
+                    **({"filled_share": f"{gained / pixels:.6f}"} if (gained := source.filled[layer.name]) else {}),
                     **({"simulated": "true"} if source.simulated else {}),
                 )
 
@@ -213,17 +301,9 @@ def _profile(geobox: GeoBox) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _block_side(geobox: GeoBox) -> int:
-    """Side of a block in pixels, a power of two from 16 to `_TILE`, so that blocks and tiles share edges."""
-    metres = abs(geobox.affine.e) * (111_320 if geobox.crs is not None and geobox.crs.geographic else 1)
-    side = _TILE
-    while side > 16 and side * metres > BLOCK_METRES * 1.05:
-        side //= 2
-    return side
-
-
-def _steps(sources: Iterable[Source], geobox: GeoBox) -> int:
-    return sum(len(source.layers) for source in sources) * sum(1 for _ in blocks(geobox, _block_side(geobox)))
+def _metres(geobox: GeoBox) -> float:
+    """Height of a pixel, metres, about."""
+    return abs(geobox.affine.e) * (111_320 if geobox.crs is not None and geobox.crs.geographic else 1)
 
 
 @contextmanager

@@ -1,0 +1,232 @@
+"""`zoo compare`: two maps, models or products on one sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from zoo.cli import data as options
+from zoo.cli import products, results
+from zoo.cli.options import RegistryOption
+from zoo.cli.output import JsonOption, Output, QuietOption
+from zoo.cli.reference import SelectOption
+from zoo.cli.scores import score_payload
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from zoo.comparison import Comparison
+    from zoo.registry import Registry, Resolved
+
+PREDICT = "Where A or B is a model: what to predict from (default: the sample scene)"
+TABLE = "With --table: A and B are columns"
+
+
+def register(app: typer.Typer) -> None:
+    """Attach the command."""
+    app.command("compare")(compare)
+
+
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="Map (.tif, .nc), a sensor's granule, or a model NAME@vN.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The same.")],
+    reference: Annotated[
+        Path | None, typer.Option("--reference", "-r", help="Stations, a raster or a coarse sensor's granule.")
+    ] = None,
+    date: Annotated[
+        str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="Day, UTC. Default: what A or B says.")
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option("--time", metavar="HH:MM", help="UTC: each station's value nearest to it."),
+    ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option("--window", metavar="3h", help="With --time: the mean over this width. Default: over the day."),
+    ] = None,
+    depth: Annotated[
+        tuple[float, float], typer.Option("--depth", metavar="TOP BOTTOM", help="Layer of the stations, metres.")
+    ] = (0.0, 0.05),
+    select: SelectOption = None,
+    match: Annotated[
+        str, typer.Option("--match", metavar="nearest|bilinear|window=N", help="How a map is read at a station.")
+    ] = "nearest",
+    collocate: Annotated[
+        bool,
+        typer.Option("--collocate", help="Add triple collocation of A, B and the reference (independent errors)."),
+    ] = False,
+    seen: Annotated[bool, typer.Option("--seen", help="A or B was trained on this reference: say so.")] = False,
+    output: Annotated[
+        list[Path] | None, typer.Option("-o", "--output", help="Write the result, .json or .csv; may be repeated.")
+    ] = None,
+    pairs: Annotated[Path | None, typer.Option("--pairs", help="Write the sample, .csv or .parquet.")] = None,
+    table: Annotated[
+        Path | None, typer.Option("--table", help="Table of predictions (.parquet, .csv).", rich_help_panel=TABLE)
+    ] = None,
+    observed: Annotated[str, typer.Option("--observed", help="Column.", rich_help_panel=TABLE)] = "observed",
+    station: Annotated[
+        str, typer.Option("--station", help="Column of what hangs together, e.g. the station.", rich_help_panel=TABLE)
+    ] = "station",
+    split: Annotated[
+        str, typer.Option("--split", help="How the rows were held out.", rich_help_panel=TABLE)
+    ] = "independent",
+    sensor: Annotated[
+        str | None, typer.Option("--sensor", help="Coarse sensor, see: zoo plugins.", rich_help_panel=PREDICT)
+    ] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option("--data", help="File or folder of granules; may be repeated.", rich_help_panel=PREDICT),
+    ] = None,
+    area: Annotated[
+        tuple[float, float, float, float] | None,
+        typer.Option("--area", metavar="W S E N", help="Bounds in degrees.", rich_help_panel=PREDICT),
+    ] = None,
+    seed: options.SeedOption = 0,
+    registry: RegistryOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare two maps, models or products with a reference, where all three have a value.
+
+    Each metric's difference comes with a 95 % interval and a test; scores and differences are appended to the
+    versions of A and B in the registry.
+    """
+    from zoo.errors import UsageError
+    from zoo.matching import Match
+    from zoo.references import parse_selection
+    from zoo.registry import Registry
+    from zoo.writers import check_writable, write_table
+
+    if (table is None) == (reference is None):
+        msg = "Give either --reference, with which A and B are compared, or --table, of which they are columns"
+        raise UsageError(msg)
+    results.check_results(output)
+    if pairs is not None:
+        check_writable(pairs)
+    sink = Output(as_json=as_json, quiet=quiet)
+    opened = Registry.open(registry)
+    matched, chosen = Match.parse(match), parse_selection(select or ())
+    how: dict[str, Any] = {"collocate": collocate, "seed": seed}
+    recorded: list[str] = []
+    remarks: list[str] = []
+    if table is not None:
+        done = _columns(table, a, b, observed, station, split, how)
+    else:
+        assert reference is not None
+        products.check_period([date] if date else [], time, window)
+        where = {"sensor": sensor, "data": data, "area": area}
+        one, other = _open(opened, a, b, date, where)
+        when = products.selection(one.field.attrs or other.field.attrs, date, time, window)
+        how |= {"when": when, "depth": depth, "match": matched, "selection": chosen, "seen": seen}
+        done = _maps(one, other, reference, how)
+        recorded = _record(opened, done, one, other)
+        remarks = [product.remark for product in (one, other)]
+    payload = _payload(done, a, b, str(reference or table), recorded)
+    results.write_results(output, payload, _rows(done))
+    if pairs is not None:
+        write_table(pairs, done.pairs)
+    sink.result(payload, lambda console: results.show_comparison(console, done))
+    for note in (*done.notes, *remarks, f"Appended to {' and '.join(recorded)}" if recorded else ""):
+        if note:
+            sink.note(note)
+
+
+@dataclass(slots=True)
+class _Product:
+    """A or B: its field, label, and version in the registry, or why there is none."""
+
+    field: xr.DataArray
+    label: str
+    version: Resolved | None
+    remark: str
+
+
+def _open(registry: Registry, a: str, b: str, date: str | None, where: dict[str, Any]) -> tuple[_Product, _Product]:
+    """Open A and B: files, or models whose maps are predicted; a granule is read around the other."""
+    from zoo.comparison import open_product
+
+    paths = [
+        Path(name) if Path(name).exists() else products.predicted(registry, name, date, **where) for name in (a, b)
+    ]
+    fields: list[xr.DataArray | None] = [None, None]
+    for index in sorted((0, 1), key=lambda index: _is_granule(paths[index])):
+        fields[index] = open_product(paths[index], fields[1 - index])
+    found = []
+    for path, field in zip(paths, fields, strict=True):
+        assert field is not None
+        version, remark = products.version_of(registry, field.attrs, None)
+        about = f"{path.name}: {remark}" if remark and field.attrs.get("model") else ""
+        name = str(field.attrs.get("product", path.stem)) if _is_granule(path) else path.stem
+        found.append(_Product(field, str(version.ref) if version else name, version, about))
+    if found[0].label == found[1].label:
+        found[0].label, found[1].label = f"{found[0].label} (A)", f"{found[1].label} (B)"
+    return found[0], found[1]
+
+
+def _is_granule(path: Path) -> bool:
+    from zoo.inputs import sensor_of
+
+    return sensor_of(path) is not None
+
+
+def _maps(one: _Product, other: _Product, reference: Path, how: dict[str, Any]) -> Comparison:
+    from zoo.comparison import compare_maps
+
+    return compare_maps(one.field, other.field, reference, names=(one.label, other.label), **how)
+
+
+def _columns(path: Path, a: str, b: str, observed: str, station: str, split: str, how: dict[str, Any]) -> Comparison:
+    from dataclasses import replace
+
+    from zoo.comparison import compare_columns
+
+    rows, simulated = products.read_columns(path, {"observed": observed, "station": station, "a": a, "b": b})
+    done = compare_columns(rows, names=(a, b), reference_name=f"{observed} of {path.name}", split=split, **how)
+    return replace(done, simulated=simulated)
+
+
+def _record(registry: Registry, done: Comparison, one: _Product, other: _Product) -> list[str]:
+    """Append each one's scores and the differences to its version."""
+    tests = {d.metric: {"p": d.p, "test": d.test} for d in done.differences}
+    context = {"region": done.region, "period": done.period, "details": {**done.matching, "tests": tests}}
+    recorded = []
+    for product in (one, other):
+        if product.version is not None:
+            own = [score for score in done.scores if score.estimator == product.label]
+            registry.append_scores(product.version.ref, [*own, *done.difference_scores], context)
+            recorded.append(str(product.version.ref))
+    return recorded
+
+
+def _payload(done: Comparison, a: str, b: str, reference: str, recorded: list[str]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "a": done.names[0],
+        "b": done.names[1],
+        "artifacts": {"a": a, "b": b, "reference": reference},
+        "differences": [asdict(difference) for difference in done.differences],
+        "scores": score_payload(done.scores),
+        "triple_collocation": [asdict(part) for part in done.collocated],
+        "split": done.split,
+        "dropped": done.dropped,
+        "left_out": done.left_out,
+        "matching": done.matching,
+        "recorded": recorded,
+        "simulated": done.simulated,
+        "notes": done.notes,
+    }
+
+
+def _rows(done: Comparison) -> pd.DataFrame:
+    """Return one row a metric for CSV."""
+    from dataclasses import asdict
+
+    import pandas as pd
+
+    labels = {"a_name": done.names[0], "b_name": done.names[1], "reference": done.reference, "split": done.split}
+    return pd.DataFrame([{**asdict(difference), **labels} for difference in done.differences])

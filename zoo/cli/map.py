@@ -1,0 +1,217 @@
+"""`zoo map`: from a place and a date to the map, its scores and its report, in one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from zoo.cli import data as options
+from zoo.cli.output import JsonOption, Output, QuietOption
+
+if TYPE_CHECKING:
+    from zoo.map_plan import Plan
+    from zoo.mapping import Mapped
+
+MODEL = "Model"
+
+
+def register(app: typer.Typer) -> None:
+    """Attach the command."""
+    app.command("map")(make)
+
+
+def make(
+    context: typer.Context,
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="Folder of the map; alone, the map that was begun there is gone on with."),
+    ],
+    area: options.AreaOption = None,
+    date: options.DateOption = None,
+    site: options.SiteOption = None,
+    sensor: options.SensorOption = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--data",
+            help="File or folder of granules; may be repeated. Default: they are fetched.",
+            rich_help_panel=options.DATA,
+        ),
+    ] = None,
+    time: options.TimeOption = None,
+    window: options.WindowOption = None,
+    orbit: options.OrbitOption = None,
+    quality: options.QualityOption = "recommended",
+    variable: options.VariableOption = None,
+    like: options.LikeOption = None,
+    crs: options.CrsOption = None,
+    resolution: options.ResolutionOption = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            "--layers", metavar="a,b,c", help="Predictors. Default: the model's, the site's, or 14 of Cai et al. 2022."
+        ),
+    ] = None,
+    downscaler: Annotated[
+        str, typer.Option("--downscaler", help="What to train: dbn, rf, see zoo plugins.", rich_help_panel=MODEL)
+    ] = "dbn",
+    preset: Annotated[
+        str, typer.Option("--preset", help="Parameter set of the downscaler.", rich_help_panel=MODEL)
+    ] = "default",
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="One parameter; may be repeated.", rich_help_panel=MODEL),
+    ] = None,
+    folds: Annotated[int, typer.Option("--folds", help="Folds of spatial blocks.", rich_help_panel=MODEL)] = 5,
+    min_valid: Annotated[
+        float, typer.Option("--min-valid", help="Least valid share of a coarse cell.", rich_help_panel=MODEL)
+    ] = 0.5,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Predict with this model instead of training one.", rich_help_panel=MODEL),
+    ] = None,
+    registry: Annotated[
+        Path | None,
+        typer.Option(
+            "--registry",
+            metavar="FILE",
+            help="Registry file. Default: registry.json in the folder.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    correct: Annotated[
+        str, typer.Option("--correct", metavar="none|smooth|exact", help="How to keep the coarse mean.")
+    ] = "exact",
+    reference: Annotated[
+        Path | None, typer.Option("--reference", "-r", help="Stations or a raster to score the map against.")
+    ] = None,
+    redo: Annotated[
+        str | None,
+        typer.Option("--redo", metavar="STEP", help="Do a step again: fetch, stack, train, export, predict, ..."),
+    ] = None,
+    seed: options.SeedOption = 0,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Go the whole way: fetch, stack, train, export, predict, validate, report.
+
+    Every step is printed as the single command that does it alone. What was done and is unchanged is kept: after a
+    kill, the same command (or zoo map -o DIR) goes on where it stopped.
+    """
+    from zoo.mapping import make_map
+
+    sink = Output(as_json=as_json, quiet=quiet)
+    asked: dict[str, Any] = {
+        "area": area, "date": date, "site": site, "sensor": sensor, "data": data, "time": time, "window": window,
+        "orbit": orbit, "quality": quality, "variable": variable, "like": like, "crs": crs, "resolution": resolution,
+    }  # fmt: skip
+    how = {
+        "downscaler": downscaler, "preset": preset, "folds": folds, "min_valid": min_valid, "model": model,
+        "registry": _absolute(registry), "correct": _correction(correct), "reference": _absolute(reference),
+        "seed": seed,
+    }  # fmt: skip
+    plan = _resumed(output, _given(context)) or _plan(asked, how, layers, parameters)
+    done = make_map(plan, output, redo=redo, tell=lambda name, state, command: sink.note(_line(name, state, command)))
+    _report(sink, done)
+
+
+def _given(context: typer.Context) -> set[str]:
+    """Options on the command line that say what to make."""
+    others = {"output", "redo", "as_json", "quiet"}
+    sources = {str(name): context.get_parameter_source(str(name)) for name in context.params}
+    return {name for name, source in sources.items() if source and source.name == "COMMANDLINE"} - others
+
+
+def _resumed(folder: Path, given: set[str]) -> Plan | None:
+    """Return the plan that the folder holds, if no place and day is given."""
+    from zoo.errors import UsageError
+    from zoo.mapping import planned
+
+    if given & {"area", "date", "site"}:
+        return None
+    plan = planned(folder)
+    if plan is None:
+        msg = (
+            f"{folder} holds no map that was begun; give --area W S E N and --date (or --site), for example "
+            "--area 115.5 41.5 116.5 42.5 --date 2019-09-25"
+        )
+        raise UsageError(msg)
+    if given:
+        names = ", ".join(f"--{'set' if name == 'parameters' else name.replace('_', '-')}" for name in sorted(given))
+        msg = f"{names} would change the map in {folder}; give --area and --date as well, or leave {names} out"
+        raise UsageError(msg)
+    return plan
+
+
+def _plan(asked: dict[str, Any], how: dict[str, Any], layers: str | None, parameters: list[str] | None) -> Plan:
+    """Make the plan that the options describe, with what the site and the model know."""
+    from zoo.errors import UsageError
+    from zoo.map_plan import Plan
+    from zoo.recipe import parse_parameter
+
+    data = tuple(str(place.resolve()) for place in asked["data"] or ())
+    # The place of the granules does not matter yet; any folder lets the options be read as everywhere else.
+    request = options.request(**{**asked, "data": [Path(place) for place in data] or [Path()]})
+    if how["model"] and how["downscaler"] != "dbn":
+        msg = "--model and --downscaler exclude one another; predict with a model, or train one"
+        raise UsageError(msg)
+    return Plan(
+        area=request.area.bounds,
+        date=request.selection.date,
+        sensor=request.sensor,
+        data=data,
+        layers=options.layers(layers, asked["site"]) if layers or not how["model"] else _layers_of(how),
+        time=request.selection.time,
+        window=request.selection.window,
+        orbit=request.selection.orbit,
+        quality=request.quality,
+        variable=request.variable,
+        like=_absolute(request.like),
+        crs=request.crs,
+        resolution=request.resolution,
+        prefer=dict(request.products),
+        parameters=dict(parse_parameter(text) for text in parameters or ()),
+        **how,
+    )
+
+
+def _layers_of(how: dict[str, Any]) -> tuple[str, ...]:
+    """Predictors of the model that was given."""
+    from zoo.registry import Registry
+
+    registry = Registry.open(Path(how["registry"]) if how["registry"] else None)
+    return tuple(feature.name for feature in registry.resolve(how["model"]).record.features)
+
+
+def _absolute(path: Path | None) -> str | None:
+    return str(path.resolve()) if path is not None else None
+
+
+def _correction(text: str) -> str:
+    from zoo.errors import UsageError
+
+    if text not in ("none", "smooth", "exact"):
+        msg = f"--correct {text!r} is not known; expected none, smooth or exact"
+        raise UsageError(msg)
+    return text
+
+
+def _line(name: str, state: str, command: str) -> str:
+    return f"{name:<9}{state:<5} {command}" if state != "done" else f"{name:<9}done"
+
+
+def _report(sink: Output, done: Mapped) -> None:
+    from zoo.cli.scores import score_payload, show_scores
+
+    payload = {
+        "model": done.model,
+        "artifacts": {"map": str(done.map), "report": str(done.report), "scores": str(done.folder / "scores.json")},
+        "steps": {name: {"state": state, "command": command} for name, (command, state) in done.steps.items()},
+        "prediction": done.facts,
+        "scores": score_payload(done.scores),
+    }
+    sink.result(payload, lambda console: show_scores(console, done.scores, done.model))
+    sink.note(f"Map: {done.map}")
+    sink.note(f"Report: {done.report}")
