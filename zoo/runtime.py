@@ -43,6 +43,7 @@ class Session:
     threads : of the CPU; all that this process may use by default. Each takes its own rows: two threads with a
         batch each were faster than two that share every operator
     verify_sha256 : hash that the file must have
+    batch : most rows that go through the model at once; what suits it by default
 
     Attributes
     ----------
@@ -71,6 +72,7 @@ class Session:
         device: str = "auto",
         threads: int | None = None,
         verify_sha256: str | None = None,
+        batch: int | None = None,
     ) -> None:
         name = "The model" if isinstance(model, bytes) else str(model)
         content = model if isinstance(model, bytes) else _read(model)
@@ -80,6 +82,7 @@ class Session:
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.header = Header.parse(self.metadata.get("zoo"), name)
         self._threads = (threads or _usable_cores()) if self.provider == CPU else 1
+        self._batch = batch
         self._pool: ThreadPoolExecutor | None = None
         self.features: tuple[Feature, ...] = self.header.features
         self.clip: tuple[float, float] = self.header.clip
@@ -154,7 +157,7 @@ class Session:
 
     def _rows_at_once(self, rows: int) -> int:
         """Return the batch: at most what the model says, and so that every thread gets as many."""
-        most = int(self.metadata.get("batch", BATCH))
+        most = self._batch or int(self.metadata.get("batch", BATCH))
         rounds = max(1, -(-rows // (most * self._threads)))
         return min(most, max(LEAST_ROWS, -(-rows // (rounds * self._threads))))
 

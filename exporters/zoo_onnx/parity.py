@@ -36,7 +36,7 @@ def gate(content: bytes, model: TrainedModel, *, tolerance: float = TOLERANCE, q
     IntegrityError
         If the model differs by more, or marks other rows as out of range, or gives one row alone another answer.
     """
-    session = Session(content, device="cpu", threads=1)  # all vectors in one batch
+    session = Session(content, device="cpu", threads=1, batch=len(model.test_X))
     answers, outside = session.predict(model.test_X)
     low, high = model.clip
     difference = np.abs(answers - np.clip(model.test_y, low, high))

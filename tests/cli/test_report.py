@@ -13,6 +13,8 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from zoo.cli import main
+from zoo.grids import target_geobox
+from zoo.types import Area
 from zoo.writers import open_writer
 
 BOX = GeoBox((27, 36), Affine(1000, 0, 500_000, 0, -1000, 4_700_000), "EPSG:32650")
@@ -153,3 +155,35 @@ def test_a_model_shows_what_it_listens_to(tmp_path: Path, capsys: pytest.Capture
     assert "Importance of predictors. The three largest: rf:" in text
     assert "Response of the model to blue, green" in text
     assert "rows of itself" in text
+
+
+def test_station_days_are_scored_in_time_in_space_and_pooled(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    days = pd.DataFrame(
+        [(f"s{s}", pd.Timestamp("2020-01-01") + pd.Timedelta(days=d)) for s in range(12) for d in range(30)],
+        columns=["station", "time"],
+    )
+    days["observed"] = 0.2 + 0.05 * rng.standard_normal(len(days))
+    days["predicted"] = days["observed"] + 0.02 * rng.standard_normal(len(days))
+    days.to_parquet(tmp_path / "pairs.parquet")
+    box = target_geobox(Area(115.9, 41.9, 116.1, 42.1))
+    rows, columns = box.shape.yx
+    with open_writer(tmp_path / "map.tif", box) as writer:
+        writer.write((slice(0, rows), slice(0, columns)), np.full((rows, columns), 0.2, np.float32))
+    with pytest.raises(SystemExit) as ended:
+        main(
+            ["report", "--map", str(tmp_path / "map.tif"), "--pairs", f"DBN={tmp_path / 'pairs.parquet'}", "--json"]
+            + ["-o", str(tmp_path / "report.html")]
+        )
+    printed = capsys.readouterr()
+    assert not ended.value.code, printed.err
+    scores = json.loads(printed.out)["scores"]
+    rmse = {s["split"].partition(";")[0].partition(",")[0]: s for s in scores if s["metric"] == "rmse"}
+    assert set(rmse) == {"pooled over stations and times", "temporal", "spatial"}
+    error = days["predicted"] - days["observed"]
+    assert rmse["pooled over stations and times"]["value"] == pytest.approx(float((error**2).mean() ** 0.5))
+    by_station = (error**2).groupby(days["station"]).mean() ** 0.5
+    assert rmse["temporal"]["value"] == pytest.approx(float(by_station.median()))
+    assert rmse["temporal"]["n"] == 12
+    by_day = (error**2).groupby(days["time"]).mean() ** 0.5
+    assert rmse["spatial"]["value"] == pytest.approx(float(by_day.median()))

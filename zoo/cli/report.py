@@ -39,6 +39,17 @@ def report(
         list[str] | None,
         typer.Option("--coarse", metavar="[NAME=]FILE", help="Coarse field to show beside the maps; repeatable."),
     ] = None,
+    pairs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pairs",
+            metavar="[NAME=]FILE",
+            help="Station-days that zoo validate --pairs wrote: scored in time, in space and pooled; repeatable.",
+        ),
+    ] = None,
+    seen: Annotated[
+        bool, typer.Option("--seen", help="The maps' models were trained on the references; say so.")
+    ] = False,
     out: Annotated[Path, typer.Option("-o", "--output", help="The page; figures are written beside it.")] = Path(
         "report.html"
     ),
@@ -80,6 +91,8 @@ def report(
         [Named.parse(text) for text in references or ()],
         coarse=[Named.parse(text) for text in coarse or ()],
         model=_model(registry, model, stack) if model and stack else None,
+        pairs=[Named.parse(text) for text in pairs or ()],
+        seen=seen,
         stations=station or (),
         title=title,
         seed=seed,

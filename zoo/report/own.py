@@ -17,12 +17,14 @@ from zoo.importance import importance
 from zoo.inputs import open_coarse_file
 from zoo.maps import date_of, read_map
 from zoo.matching import values_at
+from zoo.metrics import METRICS
 from zoo.report.page import Listening, write_report
 from zoo.report.scatter import Scatter
 from zoo.report.series import StationSeries, station_series
 from zoo.report.stations import at_stations
 from zoo.response import partial_dependence, sample_stack
-from zoo.samples import file_hashes
+from zoo.samples import file_hashes, read_table
+from zoo.station_days import score_station_days
 from zoo.types import Score
 from zoo.validation import is_simulated, read_reference, validate_map
 
@@ -34,6 +36,8 @@ __all__ = ["Named", "OwnReport", "report_maps"]
 
 MOST_STATIONS = 6
 """Stations whose course is drawn where none is named."""
+STATION_DAYS = "station-days"
+"""What pairs are called in the report; those of several models stand in one table."""
 MOST_ROWS = 2000
 """Rows of a reference on which predictors are shuffled."""
 
@@ -93,6 +97,8 @@ def report_maps(
     *,
     coarse: Sequence[Named] = (),
     model: tuple[Session, Stack] | None = None,
+    pairs: Sequence[Named] = (),
+    seen: bool = False,
     stations: Sequence[str] = (),
     title: str = "Soil moisture, downscaled",
     seed: int = 0,
@@ -106,6 +112,9 @@ def report_maps(
     references : stations, rasters or granules, see `zoo.validation`
     coarse : coarse fields, drawn beside the maps and in the time series
     model : session and predictors, to show what the model listens to: on the rows of the first reference
+    pairs : tables with station, time, observed and predicted, as `zoo validate --pairs` writes them: scored in time,
+        in space and pooled
+    seen : whether the maps' models were trained on the references
     stations : whose course is drawn; by default the six with most measurements
     title : of the page
     seed : of bootstrap and shuffles
@@ -117,7 +126,8 @@ def report_maps(
     """
     found = _read(maps, references, coarse)
     done = OwnReport(path)
-    _compare(found, done, seed)
+    _compare(found, done, seed, seen)
+    _score_pairs(pairs, found, done, seed)
     everything = [*found.maps.values(), *found.coarse.values(), *found.references.values()]
     done.simulated = any(is_simulated(source) for source in everything)
     rasters = {name: field_ for name, field_ in found.references.items() if isinstance(field_, xr.DataArray)}
@@ -133,7 +143,7 @@ def report_maps(
         scores=done.scores,
         notes=done.notes,
         listening=_listening(found, model, seed) if model else None,
-        provenance=_provenance([*maps, *references, *coarse], found),
+        provenance=_provenance([*maps, *references, *coarse, *pairs], found),
         pictures_beside=True,
     )
     return done
@@ -161,12 +171,28 @@ def _label(item: Named, items: Sequence[Named]) -> str:
     return item.name if [other.name for other in items].count(item.name) == 1 else f"{item.name} ({item.path.stem})"
 
 
-def _compare(found: _Material, done: OwnReport, seed: int) -> None:
+def _score_pairs(pairs: Sequence[Named], found: _Material, done: OwnReport, seed: int) -> None:
+    """Score station-days: every station in time, every day in space, and all rows pooled."""
+    for item in pairs:
+        days = score_station_days(
+            read_table(item.path),
+            estimator=item.name,
+            reference=STATION_DAYS,
+            split="held out as the pairs were",
+            metrics=METRICS,
+            seed=seed,
+        )
+        done.scores += days.scores
+        observed, predicted = days.pairs["observed"], days.pairs["predicted"]
+        found.scatters.append(Scatter(item.name, f"{STATION_DAYS}, pooled", observed, predicted))
+
+
+def _compare(found: _Material, done: OwnReport, seed: int, seen: bool) -> None:
     """Score every map against every reference that shares its place and time."""
     for name, reference in found.references.items():
         for label, moisture in found.maps.items():
             try:
-                result = validate_map(moisture, reference, estimator=label, reference_name=name, seed=seed)
+                result = validate_map(moisture, reference, estimator=label, reference_name=name, seen=seen, seed=seed)
             except DataError as error:
                 done.notes.append(f"{label} is not compared with {name}: {error}")
                 continue
