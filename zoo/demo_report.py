@@ -93,7 +93,8 @@ def _summary() -> list[str]:
         "A deep belief network (DBN) and a random forest (RF) learned the coarse field of the sensor from "
         "predictors averaged onto its cells, and predicted at 1 km. 'Corrected' maps keep the sensor's mean over every "
         "coarse cell. Bilinear interpolation of the coarse field is what they have to beat; it is scored on the "
-        "pixels where the models have a value, although it has no gaps under clouds.",
+        "pixels where the models have a value, although it has no gaps under clouds, and it ends with the coarse "
+        "field, some pixels before they do: figures of different n are not of one sample.",
     ]
 
 
