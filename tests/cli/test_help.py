@@ -1,10 +1,13 @@
 """The help of every command is a golden file: a change of it is seen. Write them anew with: make golden."""
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from zoo.cli.commands import COMMANDS, load
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
@@ -35,3 +38,9 @@ def test_every_command_and_option_is_explained(printed):
         if line.startswith("│ ") and "--" in line and len(line.strip("│ ").split()) < 3
     ]
     assert bare == []
+
+
+@pytest.mark.parametrize(("name", "line"), [pair for task in COMMANDS.values() for pair in task.items()])
+def test_the_list_says_of_a_command_what_the_command_says_of_itself(name, line):
+    """The list is written apart, so that it costs no import."""
+    assert " ".join(inspect.cleandoc(load(name).help).split("\n\n")[0].split()) == line

@@ -35,18 +35,17 @@ def fix_terminal() -> None:
 
 def commands() -> Iterator[tuple[str, ...]]:
     """Name every command, from the program itself to those inside a group."""
-    import typer
-
-    from zoo import cli
-
-    cli._register()
+    from zoo.cli.commands import COMMANDS, load
 
     def below(command: Any, name: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         yield name
         for child, inner in getattr(command, "commands", {}).items():
             yield from below(inner, (*name, child))
 
-    yield from below(typer.main.get_command(cli.app), ())
+    yield ()
+    for task in COMMANDS.values():
+        for name in task:
+            yield from below(load(name), (name,))
 
 
 def help_of(command: tuple[str, ...]) -> str:
