@@ -46,3 +46,13 @@ PAPER_EQ1 = (
     "red", "green", "blue", "nir", "swir1", "swir2", "lst", "ndvi", "evi", "lai", "alb", "dem", "wetness",
 )  # fmt: skip
 """The 13 predictors of Cai et al. 2022, equation 1."""
+
+_LANDSAT = ("blue", "green", "red", "nir", "swir1", "swir2", "wetness")
+_REFLECTED = ("ndvi", "evi", "lai", "fpar", "alb", "alb_vis", "alb_nir", "alb_black", "alb_black_vis", "alb_black_nir")
+GROUPS = {
+    "landsat": _LANDSAT,
+    "optical": (*_LANDSAT, *_REFLECTED),
+    "thermal": ("lst", "lst_night"),
+    "clouded": (*_LANDSAT, *_REFLECTED, "lst", "lst_night"),
+}
+"""Predictors that are missing together: `optical` is made of reflected sunlight, `clouded` all that clouds hide."""
