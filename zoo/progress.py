@@ -30,17 +30,31 @@ def track(items: Sequence[T] | Iterable[T], description: str, total: int | None 
 
 
 @contextmanager
-def task(description: str, total: int | None, *, in_bytes: bool = False) -> Iterator[Callable[[float], None]]:
-    """Show a bar for work that is not a loop; call what is yielded with the steps done, or the bytes."""
+def task(
+    description: str, total: int | None, *, in_bytes: bool = False, unit: str = ""
+) -> Iterator[Callable[[float], None]]:
+    """Show a bar for work that is not a loop; call what is yielded with the steps done, or the bytes.
+
+    With a `unit` the bar also says how many of them are done a second.
+    """
     if not _enabled:
         yield lambda steps: None
         return
     from rich.console import Console
-    from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
+    from rich.progress import DownloadColumn, Progress, ProgressColumn, Task, TransferSpeedColumn
+    from rich.text import Text
+
+    class Speed(ProgressColumn):
+        """How many units are done a second."""
+
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text(f"{speed:,.0f} {unit}/s" if speed else "", "progress.data.speed")
 
     columns = (
         *Progress.get_default_columns(),
         *((DownloadColumn(), TransferSpeedColumn()) if in_bytes else ()),
+        *((Speed(),) if unit else ()),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task(description, total=total)

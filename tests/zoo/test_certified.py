@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from zoo.artefact import Feature, TrainedModel, calibration_rows, probe_rows
 from zoo.calibration import calibration_pixels
-from zoo.certified import CertifiedSession, covering, kind_of
+from zoo.certified import CertifiedSession, NotCertifiedError, covering, kind_of, variant
 from zoo.cli import export, predict
 from zoo.errors import DataError, IntegrityError, UsageError
 from zoo.prediction import open_session
@@ -51,6 +51,30 @@ def test_a_variant_whose_certificate_does_not_cover_the_tolerance_is_never_chose
     assert covering(have, 0.00095) == "onnx-compressed-0.001"
     assert covering(have, 0.0008) is None
     assert covering({"onnx-compressed-0.001": artefact(9e-4, 6e-4, 200)}, 0.001) is None  # more than half of it
+
+
+def test_a_precision_is_chosen_by_certificate_and_device() -> None:
+    have = {
+        "onnx": artefact(1e-7, 1e-7, 10),
+        "onnx-compressed-0.003": artefact(2e-3, 1e-3, 100),
+        "onnx-int8": artefact(4e-4, 2e-4, 300),
+        "onnx-fp16": artefact(2e-5, 1e-5, 200),
+    }
+    cuda = "CUDAExecutionProvider"
+    assert variant(have, None, "auto") is None  # nothing may change an answer without being asked to
+    assert variant(have, 0.003, "auto") == "onnx-compressed-0.003"
+    assert variant(have, 0.001, "auto") == "onnx-int8"
+    assert variant(have, 0.001, "auto", cuda) == "onnx-fp16"
+    assert variant(have, 0.001, "fp32") is None
+    assert variant(have, 0.0003, "auto") is None
+    assert variant(have, 0.0003, "auto", cuda) == "onnx-fp16"
+    assert variant(have, None, "int8") == "onnx-int8"
+    with pytest.raises(NotCertifiedError, match="int8 form of this model is not certified"):
+        variant(have, 0.0003, "int8")
+    with pytest.raises(NotCertifiedError, match="has not been made; run: zoo export onnx --precision fp16"):
+        variant({"onnx": artefact(1e-7, 1e-7, 10)}, None, "fp16")
+    with pytest.raises(UsageError, match="'fp8' is not known"):
+        variant(have, None, "fp8")
 
 
 def test_kinds_bear_their_tolerance() -> None:
@@ -137,6 +161,24 @@ def test_export_compresses_and_predict_uses_it_only_where_it_is_covered(home: Pa
     path.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(IntegrityError, match="it was changed"):
         open_session(Registry.open(home), "smd-dbn", "cpu", 0.02)
+
+
+def test_export_in_fewer_bits_is_certified_and_used_by_name(home: Path) -> None:
+    made = json.loads(run(export, "onnx", "--precision", "fp16", "--registry", home, "--json").stdout)
+    assert list(made["artifacts"]) == ["onnx-fp16"]
+    assert 0 < made["parity"]["max"] <= made["parity"]["tolerance"] <= 0.01
+    _, dense = open_session(Registry.open(home), "smd-dbn", "cpu")
+    _, half = open_session(Registry.open(home), "smd-dbn", "cpu", precision="fp16")
+    assert isinstance(half, CertifiedSession)
+    assert not isinstance(dense, CertifiedSession)
+    asked = rows(900, seed=4)
+    asked[:2, 0] = 500
+    said, truth = half.predict(asked)[0], dense.predict(asked)[0]
+    assert half.uncovered >= 2
+    np.testing.assert_array_equal(said[:2], truth[:2])
+    assert 0 < np.abs(said - truth).max() <= 2 * made["parity"]["tolerance"]
+    told = run(export, "onnx", "--precision", "fp16", "--calibrate", home, "--registry", home, "--json")
+    assert json.loads(told.stdout)["already_exported"]
 
 
 def test_export_falls_back_to_the_dense_model_and_says_so(home: Path) -> None:

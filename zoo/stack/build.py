@@ -34,8 +34,8 @@ _FINEST = 30.0
 _TILE = 256
 _FULL = 0.999
 """Share of a pixel's area from which on no other day is asked for more."""
-_GDAL_CACHE = 256
-"""MiB of raster blocks that GDAL may keep, files written included; by itself it takes a twentieth of the memory."""
+_GDAL_CACHE = 64 * 2**20
+"""Bytes of raster blocks that GDAL may keep, files written included; by itself it takes a twentieth of the memory."""
 _Advance = Callable[[float], None]
 
 

@@ -13,7 +13,7 @@ from rasterio.windows import Window as RasterWindow
 
 from zoo.errors import DataError, UsageError
 from zoo.stack.area_mean import Window, area_mean, area_of, blocks, same_pixels, window_near
-from zoo.stack.sources import Layer, folder_layers, parse_argument
+from zoo.stack.sources import Layer, Opened, folder_layers, parse_argument
 
 WATER = "water"
 MIN_VALID = 0.25
@@ -159,29 +159,35 @@ class Stack:
         rows, columns = part
         values = np.empty((len(wanted), rows.stop - rows.start, columns.stop - columns.start), np.float32)
         for index, name in enumerate(wanted):
-            self._read_layer(self.layers[name], part, values[index])
+            self.read_layer(self.layers[name], part, values[index])
         return values
 
     def read_water(self, window: Window | RasterWindow | None = None) -> npt.NDArray[np.float32] | None:
         """Read the share of open water, shape (h, w); None if the stack has no such layer."""
         return None if self.water is None else self.read(window, [WATER])[0]
 
-    def _read_layer(self, layer: Layer, window: Window, values: npt.NDArray[np.float32]) -> None:
+    def read_layer(
+        self, layer: Layer, window: Window, values: npt.NDArray[np.float32], opened: Opened | None = None
+    ) -> bool:
+        """Read one layer into `values` (h, w); return whether it was seen that nothing is missing.
+
+        `opened` gives a file that stays open; else it is opened for this.
+        """
         if same_pixels(layer.geobox, self.geobox):
-            values[:] = layer.read(window)
-            return
+            return layer.read_into(values, window, opened)
         top, left = window[0].start, window[1].start
         for block in blocks(self.geobox, _WARP_BLOCK, window):
             rows, columns = block
             part = values[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-            part[:] = self._averaged(layer, self.geobox[block])
+            part[:] = self._averaged(layer, self.geobox[block], opened)
+        return False
 
-    def _averaged(self, layer: Layer, target: GeoBox) -> npt.NDArray[np.float32]:
+    def _averaged(self, layer: Layer, target: GeoBox, opened: Opened | None) -> npt.NDArray[np.float32]:
         """Area mean of a layer on another grid over a block; NaN where less than `min_valid` is valid."""
         near = window_near(layer.geobox, area_of(target))
         if near is None:
             return np.full(target.shape.yx, np.nan, np.float32)
-        mean, share = area_mean(layer.read(near)[None], layer.geobox[near], target)
+        mean, share = area_mean(layer.read(near, opened)[None], layer.geobox[near], target)
         return np.where(share[0] >= self.min_valid, mean[0], np.float32(np.nan))
 
 

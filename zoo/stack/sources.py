@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 from odc.geo.geobox import GeoBox
+from rasterio.enums import MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
@@ -62,15 +63,54 @@ class Layer:
         parts = [self.path.name, variable, "" if self.band == 1 else str(self.band)]
         return ":".join(part for part in parts if part)
 
-    def read(self, window: Window) -> npt.NDArray[np.float32]:
-        """Read rows and columns: float32, NaN where missing, scale and offset of the file applied."""
-        with reading(self.address, self.path) as source:
-            stored = source.read(self.band, window=RasterWindow.from_slices(*window), masked=True)
-            scale, offset = source.scales[self.band - 1], source.offsets[self.band - 1]
-        exact = stored.astype(np.float64).filled(np.nan) * scale + offset
-        exact[~(np.abs(exact) < _LARGEST)] = np.nan
-        values: npt.NDArray[np.float32] = exact.astype(np.float32)
+    def read(self, window: Window, opened: Opened | None = None) -> npt.NDArray[np.float32]:
+        """Read rows and columns: float32, NaN where missing, scale and offset of the file applied.
+
+        `opened` gives the file where it stays open; else it is opened for this window.
+        """
+        rows, columns = window
+        values = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.float32)
+        self.read_into(values, window, opened)
         return values
+
+    def read_into(self, values: npt.NDArray[np.float32], window: Window, opened: Opened | None = None) -> bool:
+        """Read as `read` does, into `values`; return whether it was seen that nothing is missing."""
+        if opened is None:
+            with reading(self.address, self.path) as source:
+                return _read_band(source, self.band, window, values)
+        with failing_to_read(self.path):
+            return _read_band(opened(self), self.band, window, values)
+
+
+Opened = Callable[[Layer], DatasetReader]
+"""Gives the file of a layer, kept open."""
+
+
+def _read_band(source: DatasetReader, band: int, window: Window, values: npt.NDArray[np.float32]) -> bool:
+    place, index = RasterWindow.from_slices(*window), band - 1
+    plain = (source.dtypes[index], source.scales[index], source.offsets[index]) == ("float32", 1.0, 0.0)
+    if plain and MaskFlags.per_dataset not in source.mask_flag_enums[index]:
+        source.read(band, window=place, out=values)
+        return _without_fills(values, source.nodatavals[index])
+    stored = source.read(band, window=place, masked=True)
+    exact = stored.astype(np.float64).filled(np.nan) * source.scales[index] + source.offsets[index]
+    exact[~(np.abs(exact) < _LARGEST)] = np.nan
+    values[:] = exact
+    return False
+
+
+def _without_fills(values: npt.NDArray[np.float32], nodata: float | None) -> bool:
+    """Make NaN of what is missing in values as stored; return True if nothing was."""
+    if not values.size:
+        return True
+    low, high = values.min(), values.max()  # NaN if there is one; most windows need no second look
+    if low > -_LARGEST and high < _LARGEST and not (nodata is not None and low <= nodata <= high):
+        return True
+    missing = ~(np.abs(values) < np.float32(_LARGEST))
+    if nodata is not None and abs(nodata) < _LARGEST:
+        missing |= values == np.float32(nodata)
+    values[missing] = np.nan
+    return not missing.any()
 
 
 def open_layer(name: str, path: Path, *, variable: str = "", band: int | None = None) -> Layer:
@@ -175,13 +215,20 @@ def folder_layers(folder: Path) -> list[Layer]:
 @contextmanager
 def reading(address: str, path: Path) -> Iterator[DatasetReader]:
     """Open a raster; whatever fails in it is one clear line."""
-    try:
+    with failing_to_read(path):
         with warnings.catch_warnings():
             # A NetCDF file with several variables is no raster itself; what has no CRS is refused by name.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             source = rasterio.open(address)
         with source:
             yield source
+
+
+@contextmanager
+def failing_to_read(path: Path) -> Iterator[None]:
+    """Turn an error of GDAL into one line that names the file."""
+    try:
+        yield
     except RasterioError as error:
         msg = f"{path} cannot be read as a raster ({' '.join(str(error).split())}); expected GeoTIFF or NetCDF"
         raise DataError(msg) from error

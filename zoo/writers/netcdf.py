@@ -16,7 +16,8 @@ import pyproj
 
 from zoo import __version__
 from zoo.errors import ZooError
-from zoo.writers.target import BLOCK, NODATA, STANDARD_NAMES, Window, failing, replacing
+from zoo.writers.bands import Band, stored_as, title_of
+from zoo.writers.target import BLOCK, Window, failing, replacing
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -24,18 +25,20 @@ if TYPE_CHECKING:
 GRID_MAPPING = "spatial_ref"
 """Name of the grid-mapping variable; rioxarray and odc-geo look for this one."""
 
+CHUNK_CACHE = 32 * 2**20
+"""Bytes of chunks that HDF5 may keep of a variable: those that one row of narrow windows touches are packed once."""
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NetcdfWriter:
-    """Writes float32 variables (y, x), _FillValue -9999, deflated, in chunks of 512, after CF 1.11.
+    """Writes float32 variables (y, x), _FillValue -9999, and uint8 ones of codes; deflated, chunks of 512, CF 1.11.
 
     Parameters
     ----------
     path : file to make
     geobox : its grid, north up and not rotated
-    bands : name of each variable
-    units : of all variables
+    bands : the variables; those after the first are said to be ancillary to it
     tags : global attributes; `time_coverage_start` and `time_coverage_end` also give a scalar `time` with bounds
     depth : layer below the surface (top, bottom), metres, written as scalar `depth` with bounds
     """
@@ -45,12 +48,11 @@ class NetcdfWriter:
         path: Path,
         geobox: GeoBox,
         *,
-        bands: Sequence[str] = ("soil_moisture",),
-        units: str = "m3 m-3",
+        bands: Sequence[Band],
         tags: Mapping[str, str] | None = None,
         depth: tuple[float, float] | None = None,
     ) -> None:
-        self.path, self.geobox, self.bands, self.units = path, geobox, tuple(bands), units
+        self.path, self.geobox, self.bands = path, geobox, tuple(bands)
         self.depth = depth
         self._tags = dict(tags or {})
 
@@ -59,7 +61,7 @@ class NetcdfWriter:
         with ExitStack() as stack:
             temporary = stack.enter_context(replacing(self.path))
             with failing(self.path):
-                self._file = h5netcdf.File(temporary, "w")
+                self._file = h5netcdf.File(temporary, "w", rdcc_nbytes=CHUNK_CACHE)
             stack.callback(self._file.close)
             self._write_grid()
             self._scalars = [*self._write_depth(), *self._write_time()]
@@ -79,35 +81,44 @@ class NetcdfWriter:
             self._file.close()
 
     def write(self, window: Window, values: npt.NDArray[Any]) -> None:
-        """Write values (h, w), or (bands, h, w); what is not finite becomes the fill value."""
-        block = np.asarray(values, np.float32)
-        block = np.where(np.isfinite(block), block, np.float32(NODATA)).reshape(-1, *block.shape[-2:])
+        """Write values (h, w), or (bands, h, w); what is not finite becomes the fill value, of codes 0."""
         with failing(self.path):
-            for variable, band in zip(self._variables, block, strict=True):
-                variable[window] = band
+            for variable, stored in zip(self._variables, stored_as(self.bands, values), strict=True):
+                variable[window] = stored
 
     def update_tags(self, tags: Mapping[str, str]) -> None:
         """Add global attributes that were not known at the beginning."""
         self._tags |= tags
 
-    def _create(self, band: str) -> Any:
+    def _create(self, band: Band) -> Any:
         shape = self.geobox.shape.yx
         variable = self._file.create_variable(
-            band,
+            band.name,
             ("y", "x"),
-            "f4",
+            band.dtype,
             chunks=tuple(min(BLOCK, size) for size in shape),
-            fillvalue=np.float32(NODATA),
+            fillvalue=None if band.codes else np.float32(band.nodata),  # code 0 is a value like others
             compression="gzip",
             compression_opts=4,
             shuffle=True,
         )
-        named = {"standard_name": STANDARD_NAMES[band]} if band in STANDARD_NAMES else {}
-        placed = {"coordinates": " ".join(self._scalars)} if self._scalars else {}
-        variable.attrs.update(
-            {**named, "long_name": band.replace("_", " "), "units": self.units, "grid_mapping": GRID_MAPPING, **placed}
-        )
+        variable.attrs.update(self._attributes(band))
         return variable
+
+    def _attributes(self, band: Band) -> dict[str, Any]:
+        found: dict[str, Any] = {"long_name": band.words, "grid_mapping": GRID_MAPPING}
+        if band.standard_name:
+            found["standard_name"] = band.standard_name
+        if band.codes:
+            found["flag_values"] = np.array(list(band.codes), np.uint8)
+            found["flag_meanings"] = " ".join(band.codes.values())
+        else:
+            found["units"] = band.units
+        if self._scalars:
+            found["coordinates"] = " ".join(self._scalars)
+        if band is self.bands[0] and len(self.bands) > 1:
+            found["ancillary_variables"] = " ".join(other.name for other in self.bands[1:])
+        return found
 
     def _write_grid(self) -> None:
         crs, transform = _crs(self.geobox), self.geobox.affine
@@ -152,7 +163,7 @@ class NetcdfWriter:
         made = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         return {
             "Conventions": "CF-1.11",
-            "title": f"{', '.join(self.bands)} in {self.units}",
+            "title": title_of(self.bands),
             "history": f"{made} written by soil-moisture-zoo {__version__}",
             "date_created": made,
             "standard_name_vocabulary": "CF Standard Name Table v93",

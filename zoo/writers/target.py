@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from zoo.errors import UsageError, ZooError
+from zoo.writers.bands import Band, as_bands
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,14 +21,8 @@ if TYPE_CHECKING:
 Window = tuple[slice, slice]
 """Rows and columns of a grid."""
 
-NODATA = -9999.0
-"""What files hold where there is no value."""
-
 BLOCK = 512
 """Side of the tiles and chunks in files, pixels; windows that are multiples of it are written fastest."""
-
-STANDARD_NAMES = {"soil_moisture": "volume_fraction_of_condensed_water_in_soil"}
-"""CF standard names (table v93) of what is written; m3 m-3 is equivalent to its canonical unit 1."""
 
 
 class MapWriter(Protocol):
@@ -44,7 +39,7 @@ class MapWriter(Protocol):
         ...
 
     def write(self, window: Window, values: npt.NDArray[Any]) -> None:
-        """Write values (h, w), or (bands, h, w) for several bands; NaN becomes nodata."""
+        """Write values (h, w), or (bands, h, w) in the order of the bands; NaN becomes nodata, of codes 0."""
         ...
 
     def update_tags(self, tags: Mapping[str, str]) -> None:
@@ -56,7 +51,7 @@ def open_writer(
     path: Path,
     geobox: GeoBox,
     *,
-    bands: Sequence[str] = ("soil_moisture",),
+    bands: Sequence[str | Band] = ("soil_moisture",),
     units: str = "m3 m-3",
     tags: Mapping[str, str] | None = None,
     depth: tuple[float, float] | None = None,
@@ -66,8 +61,9 @@ def open_writer(
     Parameters
     ----------
     geobox : grid of the map, north up
-    bands : name of each band or variable
-    units : of all bands
+    bands : each band or variable, or its name. Bands of codes cannot share a GeoTIFF with numbers: the band `method`
+        of `map.tif` becomes `map_method.tif`, with a colour for each code
+    units : of bands that are given by an unknown name
     tags : metadata; `time_coverage_start` and `time_coverage_end` (ISO 8601) also date a NetCDF
     depth : layer that the values stand for, metres below the surface (top, bottom)
 
@@ -82,7 +78,7 @@ def open_writer(
 
     module, name = known[path.suffix.lower()].split(":")
     factory = getattr(import_module(f"zoo.writers.{module}"), name)
-    writer: MapWriter = factory(path, geobox, bands=bands, units=units, tags=tags, depth=depth)
+    writer: MapWriter = factory(path, geobox, bands=as_bands(bands, units), tags=tags, depth=depth)
     return writer
 
 
