@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
 
+RESULTS = Path(__file__).resolve().parent / "results"
 BATCHES = (256, 512, 1024, 2048, 4096, 8192)
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -75,6 +78,14 @@ def sgemm_gflops(size: int = 2048, repeats: int = 5) -> float:
     a, b = (np.random.default_rng(seed).random((size, size), np.float32) for seed in (0, 1))
     best: float = min(seconds(lambda: a @ b) for _ in range(repeats + 1))
     return 2 * size**3 / best / 1e9
+
+
+def write(name: str, found: dict[str, Any]) -> None:
+    """Add what a benchmark found to `benchmarks/results/NAME.json`; figures that it did not measure stay."""
+    path = RESULTS / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    before = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps(before | found, indent=2) + "\n")
 
 
 def machine() -> dict[str, Any]:

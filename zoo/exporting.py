@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from zoo.errors import UsageError
+from zoo.fallbacks import exported_kinds
 from zoo.plugins import host, make
 from zoo.progress import task
 from zoo.types import Exporter, ExporterSpec, ModelRef
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 def export_model(registry: Registry, ref: str | ModelRef, exporter: str = "onnx") -> Resolved:
     """Compile a version with an exporter and append the file to the registry under the exporter's name.
 
-    A version that has it already is returned as it is, after its hash was checked.
+    So is every fallback of the version (see `zoo.fallbacks`). What it has already stays as it is, after its hash was
+    checked.
 
     Parameters
     ----------
@@ -37,14 +40,16 @@ def export_model(registry: Registry, ref: str | ModelRef, exporter: str = "onnx"
     """
     spec = host().find(ExporterSpec, exporter)
     found = registry.resolve(ref)
-    if found.has(exporter):
-        found.path(exporter)
-        return found
-    compiler: Exporter = make(spec)
-    with tempfile.TemporaryDirectory() as folder, task(f"exporting {found.ref} to {exporter}", None):
-        target = Path(folder) / f"model{spec.suffix}"
-        facts = compiler.export(found.path("model"), target)
-        return registry.append_artefact(found.ref, exporter, target, **facts)
+    for source, kind in {"model": exporter, **exported_kinds(found, exporter)}.items():
+        if found.has(kind):
+            found.path(kind)
+            continue
+        compiler: Exporter = make(spec)
+        with tempfile.TemporaryDirectory() as folder, task(f"exporting {found.ref} to {kind}", None):
+            target = Path(folder) / f"{'model' if kind == exporter else kind}{spec.suffix}"
+            facts = compiler.export(found.path(source), target)
+            found = registry.append_artefact(found.ref, kind, target, **facts)
+    return found
 
 
 def compress_model(
@@ -77,14 +82,50 @@ def compress_model(
     """
     from zoo.certified import kind_of
 
-    kind = kind_of(tolerance)
+    options = {"compress": tolerance, "pixels": pixels, "seed": seed}
+    return _derived(registry, ref, kind_of(tolerance), exporter, options)
+
+
+def narrow_model(
+    registry: Registry,
+    ref: str | ModelRef,
+    precision: str,
+    pixels: npt.NDArray[np.float32] | None = None,
+    *,
+    exporter: str = "onnx",
+) -> Resolved:
+    """Compile the dense network in fewer bits, measure what that changes, and append it beside the dense one.
+
+    Parameters
+    ----------
+    registry, ref, exporter : as for `export_model`
+    precision : `fp16` or `int8`
+    pixels : (n, k), to measure by; the rows that the model was trained on by default
+
+    Raises
+    ------
+    UsageError
+        If there is no such precision.
+    NotCertifiedError
+        If it answers too differently, or pixels are too few.
+    """
+    from zoo.certified import NARROW
+
+    if precision not in NARROW:
+        msg = f"--precision {precision!r} cannot be exported; expected one of {', '.join(NARROW)}"
+        raise UsageError(msg)
+    return _derived(registry, ref, NARROW[precision], exporter, {"precision": precision, "pixels": pixels})
+
+
+def _derived(registry: Registry, ref: str | ModelRef, kind: str, exporter: str, options: dict[str, Any]) -> Resolved:
+    """Append another form of a version under `kind`; one that has it is returned as it is."""
     found = export_model(registry, ref, exporter)
     if found.has(kind):
         found.path(kind)
         return found
     spec = host().find(ExporterSpec, exporter)
     compiler: Exporter = make(spec)
-    with tempfile.TemporaryDirectory() as folder, task(f"compressing {found.ref}", None):
+    with tempfile.TemporaryDirectory() as folder, task(f"compiling {found.ref} as {kind}", None):
         target = Path(folder) / f"{kind}{spec.suffix}"
-        facts = compiler.export(found.path("model"), target, compress=tolerance, pixels=pixels, seed=seed)
+        facts = compiler.export(found.path("model"), target, **options)
         return registry.append_artefact(found.ref, kind, target, **facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,11 +26,14 @@ if TYPE_CHECKING:
 
 Rows = npt.NDArray[np.float32]
 
-WIDTHS = ((32, 16), (48, 24), (64, 32), (96, 48), (128, 64), (192, 96), (224, 112), (256, 128), (384, 192), (512, 256))
+WIDTHS = (
+    *((32, 16), (48, 24), (64, 32), (96, 48), (128, 64), (160, 80), (192, 96), (224, 112), (256, 128)),
+    *((384, 192), (512, 256)),
+)
 """Widths of the first two hidden layers that are tried, cheapest first; further ones get the second width."""
 RANKS = {384: 96, 512: 96}
 """First width -> rank of what lies behind it, where that is less work than the whole matrix."""
-STEPS = 4500
+STEPS = 8000
 TRIM = 0.0005
 """Share of the calibration pixels beyond either side of each predictor's certified range: a few outliers would else
 decide the error, and the dense network answers them as quickly."""
@@ -37,10 +41,17 @@ SHARES = (0.1, 0.2)
 """Shares of the calibration pixels that are kept from training: to choose by, and to certify by."""
 LEARNT = 250_000
 """Rows to learn from: pixels, and points near them, of which any number can be had."""
+CODED = 6000
+"""Of them, as many decide on the input coding."""
 TOWARDS = 0.4
 """Share of these points that lie on the way to another pixel."""
-FAR_OFF = 2.0
-"""Times what is allowed from which on the next larger candidate is passed over: it gains less than that."""
+REACH = 0.6
+"""Share of the difference of two pixels that a point is moved by at most, evenly: points that stay near their pixel
+teach nothing of the isolated pixels where errors are largest. Chosen among seven variants on `regions.parquet`."""
+GAIN = 1.5
+"""Factor that the next larger candidate gains at most: nearer ones than the error asks for are passed over."""
+STILL_TO_GAIN = 4.0
+"""Factor that the rest of its training would have gained for one that was given up on the way."""
 LEAST_GAIN = 0.5
 """A candidate must need less than this share of the dense network's multiplications."""
 
@@ -85,10 +96,11 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compressed:
-    """A certified smaller model: its file, its shape, and its error for the registry."""
+    """A certified smaller model: its file, its shape, knots of its coding, and its error for the registry."""
 
     content: bytes
     shape: Shape
+    ramps: int
     parity: dict[str, Any]
     certificate: Certificate
 
@@ -125,7 +137,8 @@ def compress(
     network = TrainedNetwork.read(model.state, model.downscaler)
     calibration = Calibration.split(pixels, seed)
     wider = between(calibration.learnt, LEARNT, seed)
-    ramps = thin_out(network, calibration.learnt[:ROWS], calibration.low, calibration.high, tolerance)
+    some = np.random.default_rng(seed).choice(wider, CODED, replace=False)  # rare pixels weigh more in them
+    ramps = thin_out(network, some, calibration.low, calibration.high, tolerance)
     learnt, checked = (_lesson(network, ramps, rows) for rows in (wider, calibration.checked))
     certificate = Certificate(tolerance, tuple(calibration.low.tolist()), tuple(calibration.high.tolist()))
     candidates = list(shapes or worthwhile(network))
@@ -139,9 +152,9 @@ def compress(
             advance(1)
             if not finished or excess > 1:
                 told = f"{shape} was off by {excess:.2g} times what is allowed"
-                if excess > FAR_OFF and len(candidates) > 1:
-                    candidates.pop(0)
-                    advance(1)
+                passed = _passed_over(excess if finished else excess / STILL_TO_GAIN, len(candidates))
+                del candidates[:passed]
+                advance(passed)
                 continue
             content = _package(small, model, certificate)
             try:
@@ -149,7 +162,7 @@ def compress(
             except NotCertifiedError as refused:
                 told = str(refused)
                 continue
-            return Compressed(content, shape, found, certificate)
+            return Compressed(content, shape, len(ramps.low), found, certificate)
     msg = f"No smaller network keeps to {tolerance:g} m3 m-3 ({told}); use the dense model or a larger tolerance"
     raise NotCertifiedError(msg)
 
@@ -184,7 +197,7 @@ def between(rows: Rows, count: int, seed: int) -> Rows:
     one, other = rows[rng.integers(len(rows), size=(2, more))]
     towards = np.arange(more) < TOWARDS * more
     origin = np.where(towards[:, None], rows[start], other)
-    reach = np.where(towards, 0.5, 0.3)[:, None] * rng.random((more, 1)) ** 2
+    reach = REACH * rng.random((more, 1))
     points = rows[start] + reach.astype(np.float32) * (one - origin)
     return np.concatenate([rows, np.clip(points, rows.min(axis=0), rows.max(axis=0))])
 
@@ -203,6 +216,12 @@ def _start(network: TrainedNetwork, ramps: Ramps, rows: Rows, shape: Shape) -> S
 def _excess(errors: npt.NDArray[np.float64], tolerance: float) -> float:
     """Return how many times the errors are above what a certificate allows; up to 1 is allowed."""
     return float(max(errors.max(), 2 * np.quantile(errors, 0.999)) / tolerance)
+
+
+def _passed_over(excess: float, left: int) -> int:
+    """Return how many of the next candidates gain too little for an error `excess` times too large."""
+    steps = math.floor(math.log(max(excess, 1.0)) / math.log(GAIN))
+    return max(0, min(steps - 1, left - 1))
 
 
 def _package(small: SmallNetwork, model: TrainedModel, certificate: Certificate) -> bytes:

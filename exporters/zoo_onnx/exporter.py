@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from zoo.artefact import TrainedModel, write_bytes
 from zoo.errors import UsageError
@@ -17,7 +18,7 @@ from zoo_onnx import packaging, parity
 
 __all__ = ["OnnxExporter"]
 
-OPTIONS = frozenset({"compress", "pixels", "seed"})
+OPTIONS = frozenset({"compress", "precision", "pixels", "seed"})
 
 
 class OnnxExporter:
@@ -33,7 +34,9 @@ class OnnxExporter:
         ----------
         source, target : files
         options : `compress`, a tolerance in m3 m-3, makes the cheapest network that keeps to it, with a certificate;
-            `pixels`, (n, k), what it is calibrated by, the model's own calibration rows by default; `seed`
+            `precision`, `fp16` or `int8`, makes the dense network in fewer bits, with a certificate of what that
+            changes; `pixels`, (n, k), what either is calibrated by, the model's own calibration rows by default;
+            `seed`
 
         Returns
         -------
@@ -65,6 +68,8 @@ class OnnxExporter:
         )
         if options.get("compress") is not None:
             content, found = _compressed(model, content, options)
+        elif options.get("precision") is not None:
+            content, found = _narrowed(model, content, options)
         write_bytes(target, content)
         return {"opset": packaging.OPSET, **packaging.signature(compiled), "parity": found}
 
@@ -72,12 +77,25 @@ class OnnxExporter:
 def _compressed(model: TrainedModel, dense: bytes, options: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
     """Compress a model whose dense form passed the gate."""
     search = load("zoo_onnx.compression:compress", ("torch", "scipy"), what="zoo export onnx --compress", extra="train")
-    pixels = options.get("pixels")
-    if pixels is None:
-        pixels = np.empty((0, len(model.features)), np.float32) if model.calib_X is None else model.calib_X
     session = Session(dense, device="cpu")
-    found = search(model, session, pixels, float(options["compress"]), seed=int(options.get("seed", 0)))
+    found = search(
+        model, session, _pixels(model, options), float(options["compress"]), seed=int(options.get("seed", 0))
+    )
     return found.content, found.parity
+
+
+def _narrowed(model: TrainedModel, dense: bytes, options: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """Make a model whose dense form passed the gate narrower."""
+    from zoo_onnx.precision import certified
+
+    return certified(dense, _pixels(model, options), str(options["precision"]))
+
+
+def _pixels(model: TrainedModel, options: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+    given: npt.NDArray[np.float32] | None = options.get("pixels")
+    if given is not None:
+        return given
+    return np.empty((0, len(model.features)), np.float32) if model.calib_X is None else model.calib_X
 
 
 def _estimator(downscaler: str) -> Any:

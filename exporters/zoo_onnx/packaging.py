@@ -11,6 +11,7 @@ from onnx import TensorProto, compose, helper, numpy_helper
 
 from zoo import __version__
 from zoo.errors import ZooError
+from zoo_onnx import uncertainty
 
 if TYPE_CHECKING:
     from zoo.artefact import TrainedModel
@@ -34,15 +35,17 @@ def package(core: onnx.ModelProto, model: TrainedModel, more: Mapping[str, str] 
     features = len(model.features)
     _check_core(core, features, model.downscaler)
     inner = compose.add_prefix(core, _CORE).graph
+    extra = uncertainty.part_of(model)
     graph = helper.make_graph(
-        [helper.make_node("Identity", ["predictors"], [_CORE + "X"]), *inner.node, *_tail()],
+        [helper.make_node("Identity", ["predictors"], [_CORE + "X"]), *inner.node, *_tail(), *extra.nodes],
         "soil_moisture",
-        [helper.make_tensor_value_info("predictors", TensorProto.FLOAT, ["n", features])],
+        [helper.make_tensor_value_info("predictors", TensorProto.FLOAT, ["n", features]), *extra.inputs],
         [
             helper.make_tensor_value_info("soil_moisture", TensorProto.FLOAT, ["n", 1]),
             helper.make_tensor_value_info("out_of_range", TensorProto.BOOL, ["n", 1]),
+            *extra.outputs,
         ],
-        [*inner.initializer, *_limits(model.clip)],
+        [*inner.initializer, *_limits(model.clip), *extra.constants],
         sparse_initializer=inner.sparse_initializer,
     )
     packed = helper.make_model(
@@ -55,7 +58,7 @@ def package(core: onnx.ModelProto, model: TrainedModel, more: Mapping[str, str] 
         ir_version=max(IR, core.ir_version),
     )
     helper.set_model_props(
-        packed, {**_own(core), "zoo": model.header.text(), "devices": _devices(core), **(more or {})}
+        packed, {**_own(core), "zoo": model.header.text(), "devices": _devices(core), **extra.said, **(more or {})}
     )
     _check(packed, model.downscaler)
     return packed

@@ -8,6 +8,7 @@ import numpy as np
 
 from zoo.errors import IntegrityError
 from zoo.runtime import Session
+from zoo_onnx import uncertainty
 
 if TYPE_CHECKING:
     from zoo.artefact import TrainedModel
@@ -50,6 +51,7 @@ def gate(content: bytes, model: TrainedModel, *, tolerance: float = TOLERANCE, q
         raise IntegrityError(msg)
     _check_marks(outside, model, tolerance)
     _check_free_batch(session, model, answers, tolerance)
+    uncertainty.check(session, model)
     return {
         "max": float(difference.max()),
         "p99.9": float(np.quantile(difference, 0.999)),

@@ -13,7 +13,7 @@ from zoo_onnx.trained import Ramps
 
 OPSET, IR = 17, 8
 
-BATCH = 2048
+BATCH = 1024
 """Rows at once that suit it: its layers are narrow, and each run costs some microseconds by itself."""
 
 Doubles = npt.NDArray[np.float64]

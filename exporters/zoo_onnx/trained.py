@@ -115,12 +115,12 @@ class TrainedNetwork:
         head = below @ self.weights[-1] + self.biases[-1]
         return head.squeeze(-1).mean(dim=0) * self.scale + self.bias
 
-    def sensitivity(self, codes: Tensor) -> npt.NDArray[np.float64]:
-        """Return how much the answer changes with each code, (c,), m3 m-3: 99 % of the rows lie below."""
+    def effects(self, codes: Tensor) -> npt.NDArray[np.float64]:
+        """Return how much the answer to codes (n, c) changes with each code, m3 m-3, (n, c)."""
         given = codes.clone().requires_grad_()
         self.answers(given).sum().backward()  # type: ignore[no-untyped-call]
         assert given.grad is not None
-        found: npt.NDArray[np.float64] = np.quantile(given.grad.abs().double().numpy(), 0.99, axis=0)
+        found: npt.NDArray[np.float64] = given.grad.double().numpy()
         return found
 
 

@@ -21,7 +21,7 @@ from zoo.runtime import Session
 from zoo_dbn.onnx import build_model
 from zoo_onnx import packaging
 from zoo_onnx.certificate import certify
-from zoo_onnx.coding import longest_chords, thinned
+from zoo_onnx.coding import Curve, curve_of, thin_out
 from zoo_onnx.compression import Compressed, compress, worthwhile
 from zoo_onnx.exporter import OnnxExporter
 from zoo_onnx.selection import Shape, least_squares, low_rank, pivots, select
@@ -157,6 +157,15 @@ def test_a_disturbed_compressed_network_gets_no_certificate(found: Compressed, s
         certify(disturbed.SerializeToString(), session.dense, rows, replace(found.certificate, tolerance=2 * TOLERANCE))
 
 
+def test_another_device_is_held_to_the_certificate(found: Compressed, session: CertifiedSession) -> None:
+    rows = pixels(3000, seed=5)
+    session.certificate = replace(found.certificate, tolerance=2 * TOLERANCE)
+    session.check(rows)
+    session.certificate = replace(found.certificate, tolerance=1e-7)
+    with pytest.raises(NotCertifiedError, match="certified are 1e-07; give --precision fp32"):
+        session.check(rows)
+
+
 def test_a_certificate_needs_pixels_and_all_of_them_within_its_range(
     found: Compressed, session: CertifiedSession
 ) -> None:
@@ -233,17 +242,56 @@ def test_low_rank_is_exact_where_the_activations_have_that_rank() -> None:
     np.testing.assert_allclose(active.numpy() @ solved + shift, wanted, rtol=0, atol=1e-4)
 
 
-def test_thinned_ramps_follow_the_curve_within_the_slack() -> None:
+def bent_curve(slack: float) -> tuple[Ramps, Curve]:
+    """sin(3 x) in 40 ramps; the answer changes with the code `slack` times as much above .5."""
     x = np.linspace(0, 1, 41)
     curve = np.sin(3 * x)
     ramps = Ramps(np.zeros(40, np.int64), x[:-1], 1 / np.diff(x), np.diff(curve)[:, None], np.array([curve[0]]))
-    thin = thinned(ramps, np.array([0.1]), np.array([0.9]), np.array([0.01]))
-    at = np.linspace(0.1, 0.9, 500)[:, None]
-    np.testing.assert_allclose(thin.encode(at)[:, 0], np.sin(3 * at[:, 0]), rtol=0, atol=0.012)
-    assert 3 <= len(thin.low) <= 12
-    exact = thinned(ramps, np.array([0.1]), np.array([0.9]), np.array([0.0]))
-    np.testing.assert_allclose(exact.encode(at), ramps.encode(at), rtol=0, atol=1e-9)
-    assert longest_chords(np.arange(5.0), np.arange(5.0)[:, None], np.array([1e-9])) == [0, 4]
+    at = np.random.default_rng(0).random(4000) * 0.8 + 0.1
+    return ramps, curve_of(ramps, 0, 0.1, 0.9, at, np.where(at > 0.5, slack, 1.0)[:, None])
+
+
+def chord_error(knots: npt.ArrayLike, weight: float = 1.0) -> float:
+    """Mean square between sin(3 x) and chords through it, integrated finely; above .5 it weighs more."""
+    at = np.linspace(0.1, 0.9, 20_001)
+    off = np.interp(at, knots, np.sin(3 * np.asarray(knots))) - np.sin(3 * at)
+    return float(np.mean((off * np.where(at > 0.5, weight, 1)) ** 2))
+
+
+def test_the_knots_that_are_kept_are_the_best_of_all_choices() -> None:
+    ramps, curve = bent_curve(3.0)
+    _, kept = curve.choices()
+    assert [len(knots) for knots in kept[:4]] == [2, 3, 4, 5]
+    found = chord_error(curve.x[kept[2]], 3.0)
+    inner = range(1, len(curve.x) - 1)
+    every = [chord_error(curve.x[[0, a, b, len(curve.x) - 1]], 3.0) for a in inner for b in inner if a < b]
+    assert found <= 1.02 * min(every)  # 4,000 rows stand for the integral
+    assert found < 0.5 * np.median(every)
+    assert kept[-1] == list(range(len(curve.x)))
+    assert len(ramps.low) == 40
+
+
+def test_values_between_knots_are_fitted_better_than_by_chords() -> None:
+    _, curve = bent_curve(1.0)
+    _, kept = curve.choices()
+    at = np.linspace(0.1, 0.9, 2001)
+    fitted = np.interp(at, curve.x[kept[3]], curve.fitted(kept[3])[:, 0])
+    chords = np.interp(at, curve.x[kept[3]], np.sin(3 * curve.x[kept[3]]))
+    assert np.mean((fitted - np.sin(3 * at)) ** 2) < 0.4 * np.mean((chords - np.sin(3 * at)) ** 2)
+    np.testing.assert_allclose(curve.fitted(kept[-1]), curve.values, rtol=0, atol=1e-9)
+
+
+def test_a_thinner_coding_changes_the_answers_by_no_more_than_is_allowed() -> None:
+    network, X = TrainedNetwork.read(network_state(), "dbn"), pixels(3000, seed=2)
+    low, high = X.min(axis=0), X.max(axis=0)
+    truths = truth(network_state(), X)
+    found = []
+    for tolerance in (0.1, 0.01, 1e-5):
+        ramps = thin_out(network, X, low, high, tolerance)
+        said = network.answers(as_codes(ramps.encode(X))).numpy()
+        assert np.quantile(np.abs(said - truths), 0.999) <= 0.5 * tolerance + 2e-6
+        found.append(len(ramps.low))
+    assert 3 <= found[0] < found[1] <= found[2] <= 12 + 6  # flat ends beyond the outer knots, too
 
 
 def test_soap_solves_ill_conditioned_least_squares_that_adam_does_not() -> None:

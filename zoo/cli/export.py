@@ -39,7 +39,16 @@ def export(
         typer.Option(
             "--calibrate",
             metavar="TABLE|DIR",
-            help="With --compress: pixels to calibrate by, a table or a stack. Default: the training rows.",
+            help="With --compress or --precision: pixels to calibrate by, a table or a stack. Default: training rows.",
+            show_default=False,
+        ),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            "--precision",
+            metavar="fp16|int8",
+            help="The dense network in fewer bits, with a certificate: fp16 for CUDA, int8 for the CPU.",
             show_default=False,
         ),
     ] = None,
@@ -71,6 +80,8 @@ def export(
     kind = exporter
     if compress is not None:
         version, kind, done = _compress(sink, opened, version, exporter, compress, calibrate, seed)
+    if precision is not None:
+        version, kind, done = _narrow(sink, opened, version, exporter, precision, calibrate, seed)
     _report(sink, version, kind, exporter, already=done, copy=_copy(version, kind, output))
 
 
@@ -94,6 +105,31 @@ def _compress(
     pixels = calibration_pixels(calibrate, names, seed) if calibrate and not done else None
     try:
         return compress_model(registry, version.ref, tolerance, pixels, exporter=exporter, seed=seed), kind, done
+    except NotCertifiedError as refused:
+        sink.note(f"{refused}. The dense model stays in use.")
+        return version, exporter, True
+
+
+def _narrow(
+    sink: Output,
+    registry: Registry,
+    version: Resolved,
+    exporter: str,
+    precision: str,
+    calibrate: Path | None,
+    seed: int,
+) -> tuple[Resolved, str, bool]:
+    """Export in fewer bits, or fall back to the dense model and say so."""
+    from zoo.calibration import calibration_pixels
+    from zoo.certified import NARROW, NotCertifiedError
+    from zoo.exporting import narrow_model
+
+    kind = NARROW.get(precision, "")
+    done = bool(kind) and version.has(kind)
+    names = [feature.name for feature in version.record.features]
+    pixels = calibration_pixels(calibrate, names, seed) if calibrate and kind and not done else None
+    try:
+        return narrow_model(registry, version.ref, precision, pixels, exporter=exporter), kind, done
     except NotCertifiedError as refused:
         sink.note(f"{refused}. The dense model stays in use.")
         return version, exporter, True
