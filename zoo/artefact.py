@@ -40,6 +40,7 @@ PHYSICAL_RANGE = (0.0, 1.0)
 saturated Sphagnum peat is 95 to nearly 100 % water by volume (Boelter 1964, Soil Sci. Soc. Am. Proc. 28, 433-435)."""
 
 _STATE, _CALIBRATION = "state/", "calib/X"
+_INTERVAL, _APPLICABILITY = "interval/", "applicability/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,8 @@ class TrainedModel:
     test_y : (m,) float64, the estimator's own answers to `test_X`, not clipped, m3 m-3
     clip : lowest and highest soil moisture that the model may return, m3 m-3
     calib_X : (c, k) float32, predictors as the model meets them, to calibrate compressed forms by; may be missing
+    interval : arrays of `zoo.conformal.Interval`; may be missing
+    applicability : arrays of `zoo.applicability.Applicability`; may be missing
     """
 
     downscaler: str
@@ -133,6 +136,8 @@ class TrainedModel:
     test_y: npt.NDArray[np.float64]
     clip: tuple[float, float] = PHYSICAL_RANGE
     calib_X: npt.NDArray[np.float32] | None = None
+    interval: Mapping[str, npt.NDArray[Any]] | None = None
+    applicability: Mapping[str, npt.NDArray[Any]] | None = None
 
     @property
     def header(self) -> Header:
@@ -165,7 +170,15 @@ class TrainedModel:
         IntegrityError
             If the test vectors do not fit the features.
         """
-        arrays = {_STATE + name: np.asarray(array, order="C") for name, array in self.state.items()}
+        arrays = {
+            prefix + name: np.asarray(array, order="C")
+            for prefix, part in (
+                (_STATE, self.state),
+                (_INTERVAL, self.interval),
+                (_APPLICABILITY, self.applicability),
+            )
+            for name, array in (part or {}).items()
+        }
         arrays["test/X"] = np.asarray(self.test_X, np.float32, order="C")
         arrays["test/y"] = np.asarray(self.test_y, np.float64, order="C")
         if self.calib_X is not None:
@@ -192,11 +205,13 @@ class TrainedModel:
             params=header.params,
             features=header.features,
             target=header.target,
-            state={name.removeprefix(_STATE): array for name, array in arrays.items() if name.startswith(_STATE)},
+            state=_below(_STATE, arrays),
             test_X=arrays["test/X"],
             test_y=arrays["test/y"],
             clip=header.clip,
             calib_X=arrays.get(_CALIBRATION),
+            interval=_below(_INTERVAL, arrays) or None,
+            applicability=_below(_APPLICABILITY, arrays) or None,
         )
 
 
@@ -274,6 +289,10 @@ def _read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], str | None]:
     except (SafetensorError, OSError) as error:
         msg = f"{path} is truncated or no safetensors file ({error}); train anew or fetch it again"
         raise DataError(msg) from error
+
+
+def _below(prefix: str, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _plain(value: Any) -> Any:
