@@ -13,8 +13,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted, validate_data
 
 from zoo.errors import ZooError
+from zoo.feature_selection import Selection, select_features
 from zoo.progress import track
+from zoo.splits import Use
 from zoo_dbn import scaling
+from zoo_dbn.members import Kind, kinds_of, mean_course, side_by_side
 from zoo_dbn.network import FineTuning, Network, Sample, fine_tune, initial_network
 from zoo_dbn.onnx import build_model
 from zoo_dbn.parameters import ParameterError, check_parameters
@@ -56,7 +59,8 @@ class DeepBeliefNetwork(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     dropout : share of hidden units left out in a training step
     pretrain : pre-train the layers as RBMs
     visible : visible units of the first RBM, `binary` (inputs coded to [0, 1]) or `gaussian`
-    input_scaling : `minmax`, `zscore`, `quantile` (to normal scores), `bins`, or several joined with `+`
+    input_scaling : `minmax`, `zscore`, `quantile` (to normal scores), `bins`, or several joined with `+`; of a list
+        each member takes one, in turn. With `levels` each value of a predictor gets a code where screening finds gain
     target_scaling : `zscore` or `minmax`
     momentum : of the RBMs and of stochastic gradient descent
     RBM_weight_decay, weight_decay : L2 in pre-training and back-propagation; on weights, not on biases
@@ -68,7 +72,10 @@ class DeepBeliefNetwork(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         pre-training alone, where they measure the free-energy gap
     patience : epochs
     n_members : networks from different random numbers, averaged
-    input_noise : standard deviation of noise on the coded inputs in back-propagation
+    input_noise : standard deviation of noise on the coded inputs in back-propagation; `auto` is .1, and .3 with bins
+    screening : leave out predictors that only name the places of training, and find those of which single values
+        tell (`zoo.feature_selection`); without groups all are kept
+    use : where the model will be asked: `space`, `time` or `both`, new places, other times or both
     device : `cpu`, `cuda` or `auto`
     random_state : seed; on one machine's CPU the same seed gives the same bits
     verbose : show progress
@@ -78,7 +85,8 @@ class DeepBeliefNetwork(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     history_ : `RBM` (a layer: reconstruction_error and free_energy_gap by epoch), `training_loss`,
         `validation_loss` by epoch, `best_epoch`
     notes_ : remarks for the user, sentences
-    n_parameters_ : weights and biases of one member
+    n_parameters_ : weights and biases of one member, the largest
+    kept_, levels_ : predictors that the network looks at, and those of which each value has a code, (k,)
     """
 
     def __init__(
@@ -93,11 +101,11 @@ class DeepBeliefNetwork(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         dropout: float = 0.1,
         pretrain: bool = False,
         visible: Literal["binary", "gaussian"] = "gaussian",
-        input_scaling: str = "quantile+zscore",
+        input_scaling: str | Sequence[str] = ("quantile+zscore+levels", "quantile+zscore+bins+levels"),
         target_scaling: Literal["zscore", "minmax"] = "zscore",
         momentum: float = 0.9,
         RBM_weight_decay: float = 0.0001,
-        weight_decay: float = 0.01,
+        weight_decay: float = 0.1,
         optimizer: Literal["sgd", "adamw"] = "adamw",
         schedule: Literal["constant", "cosine"] = "cosine",
         smooth_l1_beta: float = 1.0,
@@ -105,7 +113,9 @@ class DeepBeliefNetwork(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         validation_share: float = 0.1,
         patience: int = 50,
         n_members: int = 4,
-        input_noise: float = 0.1,
+        input_noise: float | Literal["auto"] = "auto",
+        screening: bool = True,
+        use: Use = "space",
         device: Literal["auto", "cpu", "cuda"] = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
@@ -133,6 +143,8 @@ class DeepBeliefNetwork(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.patience = patience
         self.n_members = n_members
         self.input_noise = input_noise
+        self.screening = screening
+        self.use = use
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -143,8 +155,19 @@ class DeepBeliefNetwork(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         y: npt.ArrayLike,
         groups: npt.ArrayLike | None = None,
         sample_weight: npt.ArrayLike | None = None,
+        *,
+        places: npt.ArrayLike | None = None,
+        times: npt.ArrayLike | None = None,
     ) -> DeepBeliefNetwork:
         """Train on predictors X (n, k) in their own units and y (n,), m3 m-3.
+
+        Parameters
+        ----------
+        X, y : predictors and target
+        groups : (n,) what screening and early stopping keep together, for example blocks of ground
+        sample_weight : (n,)
+        places : (n,) stations or pixels; where a predictor never changes it may only name them. The groups without it
+        times : (n,) needed for use `both`; for `time` the screening needs them
 
         Raises
         ------
@@ -154,21 +177,30 @@ class DeepBeliefNetwork(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             If training diverges.
         """
         check_parameters(self.get_params())
-        rows = self._rows(X, y, groups, sample_weight)
+        given = self._given(X, y, groups, sample_weight)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        selection = self._select(given, places, times, seed)
+        self.kept_, self.levels_ = selection.kept, selection.levels
+        rows = merge_equal_rows(*given)
         generator = torch.Generator(_device(self.device)).manual_seed(seed)
         apart = self._held_out(rows, np.random.default_rng(seed))
         learnt = rows.take(~apart) if self.early_stopping else rows
-        self._fit_scaling(learnt)
-        network = initial_network(len(self._coding.offset), self.hidden_layers_structure, self.n_members, generator)
-        self.n_parameters_ = network.parameters_of_a_member()
-        step = self.batch_size * self.n_members * self.n_parameters_
+        kinds = kinds_of(self.input_scaling, self.input_noise, self.n_members)
+        codes_of = self._fit_scaling(learnt, kinds, selection)
+        networks = [
+            initial_network(len(codes), self.hidden_layers_structure, len(kind.members), generator)
+            for kind, codes in zip(kinds, codes_of, strict=True)
+        ]
+        self.n_parameters_ = max(network.parameters_of_a_member() for network in networks)
+        step = self.batch_size * self.n_parameters_
         with torch.no_grad(), threads_for(step):
-            layers = self._pretrain(network, rows, apart, generator) if self.pretrain else []
-            course = self._fine_tune(network, learnt, rows.take(apart) if self.early_stopping else None, generator)
-        self._keep(network)
-        self.history_ = {"RBM": layers, **course}
-        self.notes_ = list(self._remarks(learnt))
+            courses = [
+                self._train(network, kind, codes, rows, learnt, apart, generator)
+                for network, kind, codes in zip(networks, kinds, codes_of, strict=True)
+            ]
+        self._keep(side_by_side(networks, kinds, codes_of, len(self._coding.offset)))
+        self.history_ = mean_course(courses)
+        self.notes_ = list(self._remarks(learnt, selection))
         return self
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -198,14 +230,14 @@ class DeepBeliefNetwork(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Build the graph from `state()`: input `X` float32 (n, k), output `y` float32 (n, 1), opset 17."""
         return build_model(state)
 
-    def _rows(
+    def _given(
         self,
         X: npt.ArrayLike,
         y: npt.ArrayLike,
         groups: npt.ArrayLike | None,
         sample_weight: npt.ArrayLike | None,
-    ) -> Rows:
-        """Check and merge what was given."""
+    ) -> tuple[Floats, Floats, npt.NDArray[Any] | None, Floats]:
+        """Check what was given."""
         checked, target = validate_data(self, X, y, dtype=np.float32, y_numeric=True, ensure_min_samples=2)
         weight = _check_sample_weight(sample_weight, checked, dtype=np.float64, ensure_non_negative=True)
         if not weight.any():
@@ -213,15 +245,33 @@ class DeepBeliefNetwork(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             raise ParameterError(msg)
         labels = None if groups is None else np.asarray(groups)
         check_consistent_length(checked, labels)
-        return merge_equal_rows(checked, np.asarray(target, float), labels, weight)
+        return checked, np.asarray(target, float), labels, weight
+
+    def _select(
+        self,
+        given: tuple[Floats, Floats, npt.NDArray[Any] | None, Floats],
+        places: npt.ArrayLike | None,
+        times: npt.ArrayLike | None,
+        seed: int,
+    ) -> Selection:
+        """Screen the predictors on the rows that have a weight; without groups all are kept."""
+        X, y, groups, weight = given
+        if not self.screening or groups is None:
+            return Selection(np.ones(X.shape[1], bool), np.zeros(X.shape[1], bool), {})
+        check_consistent_length(X, places, times)
+        used = weight > 0
+        place, time = (None if labels is None else np.asarray(labels)[used] for labels in (places, times))
+        return select_features(X[used], y[used], groups[used], places=place, times=time, use=self.use, seed=seed)
 
     def _held_out(self, rows: Rows, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
         if self.validation_share and (self.early_stopping or self.pretrain):
             return hold_out(rows.group, self.validation_share, rng)
         return np.zeros(len(rows.y), bool)
 
-    def _fit_scaling(self, rows: Rows) -> None:
-        self._coding = scaling.fit_coding(rows.X, rows.weight, self.input_scaling)
+    def _fit_scaling(self, rows: Rows, kinds: Sequence[Kind], selection: Selection) -> list[npt.NDArray[np.intp]]:
+        """Learn coding and target scale; return which codes each kind of member sees."""
+        scalings = [kind.scaling for kind in kinds]
+        self._coding, codes_of = scaling.fit_codings(rows.X, rows.weight, scalings, selection)
         self._constant = scaling.constant_columns(rows.X)
         if self.target_scaling == "zscore":
             offset = np.average(rows.y, weights=rows.weight)
@@ -229,9 +279,30 @@ class DeepBeliefNetwork(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         else:
             offset, scale = rows.y.min(), np.ptp(rows.y)
         self._target = np.array([offset, scale if scale > 0 else 1.0], np.float32)
+        return codes_of
+
+    def _train(
+        self,
+        network: Network,
+        kind: Kind,
+        codes: npt.NDArray[np.intp],
+        rows: Rows,
+        learnt: Rows,
+        apart: npt.NDArray[np.bool_],
+        generator: torch.Generator,
+    ) -> dict[str, Any]:
+        """Train the members of one kind, in place, on the codes that they see."""
+        layers = self._pretrain(network, codes, rows, apart, generator) if self.pretrain else []
+        held_out = rows.take(apart) if self.early_stopping else None
+        return {"RBM": layers, **self._fine_tune(network, kind, codes, learnt, held_out, generator)}
 
     def _pretrain(
-        self, network: Network, rows: Rows, apart: npt.NDArray[np.bool_], generator: torch.Generator
+        self,
+        network: Network,
+        codes: npt.NDArray[np.intp],
+        rows: Rows,
+        apart: npt.NDArray[np.bool_],
+        generator: torch.Generator,
     ) -> list[dict[str, list[float]]]:
         seen = rows.take(~apart)
         n_epochs = self._epochs(self.RBM_epochs, len(seen.y))
@@ -242,12 +313,18 @@ class DeepBeliefNetwork(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             gaussian=self.visible == "gaussian",
             epochs=lambda layer: self._counted(n_epochs, f"RBM {layer}"),
         )
-        held_out = self._codes(rows.X[apart], generator.device) if apart.any() else None
+        held_out = self._codes(rows.X[apart], codes, generator.device) if apart.any() else None
         weight = torch.as_tensor(seen.weight, dtype=torch.float32, device=generator.device)
-        return pretrain(network, self._codes(seen.X, generator.device), weight, held_out, how, generator)
+        return pretrain(network, self._codes(seen.X, codes, generator.device), weight, held_out, how, generator)
 
     def _fine_tune(
-        self, network: Network, rows: Rows, held_out: Rows | None, generator: torch.Generator
+        self,
+        network: Network,
+        kind: Kind,
+        codes: npt.NDArray[np.intp],
+        rows: Rows,
+        held_out: Rows | None,
+        generator: torch.Generator,
     ) -> dict[str, Any]:
         how = FineTuning(
             learning_rate=self.BP_learning_rate,
@@ -258,12 +335,12 @@ class DeepBeliefNetwork(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             weight_decay=self.weight_decay,
             smooth_l1_beta=self.smooth_l1_beta,
             dropout=self.dropout,
-            input_noise=self.input_noise,
+            input_noise=kind.noise,
             patience=self.patience,
         )
         n_epochs = self._epochs(self.BP_epochs, len(rows.y))
-        apart = self._sample(held_out, generator.device) if held_out else None
-        sample = self._sample(rows, generator.device)
+        apart = self._sample(held_out, codes, generator.device) if held_out else None
+        sample = self._sample(rows, codes, generator.device)
         course = fine_tune(
             network, sample, apart, how, self._counted(n_epochs, "back-propagation"), n_epochs, generator
         )
@@ -283,13 +360,13 @@ class DeepBeliefNetwork(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def _counted(self, n_epochs: int, what: str) -> Iterable[int]:
         return track(range(n_epochs), what) if self.verbose else range(n_epochs)
 
-    def _codes(self, X: Floats, device: torch.device) -> torch.Tensor:
-        return torch.as_tensor(self._coding.encode(X), dtype=torch.float32, device=device)
+    def _codes(self, X: Floats, codes: npt.NDArray[np.intp], device: torch.device) -> torch.Tensor:
+        return torch.as_tensor(self._coding.encode(X)[:, codes], dtype=torch.float32, device=device)
 
-    def _sample(self, rows: Rows, device: torch.device) -> Sample:
+    def _sample(self, rows: Rows, codes: npt.NDArray[np.intp], device: torch.device) -> Sample:
         target = (rows.y - float(self._target[0])) / float(self._target[1])
         scaled, weight = (torch.as_tensor(a, dtype=torch.float32, device=device) for a in (target, rows.weight))
-        return Sample(self._codes(rows.X, device), scaled, weight)
+        return Sample(self._codes(rows.X, codes, device), scaled, weight)
 
     def _keep(self, network: Network) -> None:
         """Take the network over as arrays."""
@@ -314,13 +391,15 @@ class DeepBeliefNetwork(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         )
         return Network(weights, biases).to(torch.float64)
 
-    def _remarks(self, rows: Rows) -> Iterable[str]:
+    def _remarks(self, rows: Rows, selection: Selection) -> Iterable[str]:
         n = len(rows.y)
         if self.n_parameters_ > MANY_WEIGHTS * n:
             yield (
                 f"{self.n_parameters_:,} weights learnt from {n:,} rows: judge the model by held-out blocks, "
                 "never by the rows it has seen"
             )
+        for column in np.flatnonzero(~selection.kept):
+            yield f"left out for use in {self.use}: column {column}, {selection.reasons[int(column)]}"
         if self._constant:
             yield f"predictors that never change and say nothing: columns {', '.join(map(str, self._constant))}"
         answers = self.predict(rows.X)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
+from zoo_dbn.blocks import Chances, activations, squeezed, steps_in_a_block
 from zoo_dbn.rbm import shuffled_batches
 
 HIDDEN_GAIN = 2.0
@@ -129,9 +130,9 @@ def fine_tune(
     for epoch in epochs:
         batches = shuffled_batches(n, len(network.weights[0]), work.batch, generator)
         work.loss.zero_()
-        for rows in batches:
-            work.learn(sample, rows, rate_at(how, step / (n_epochs * len(batches))))
-            step += 1
+        for block in torch.split(batches, work.steps):
+            work.learn(sample, block, [rate_at(how, (step + i) / (n_epochs * len(batches))) for i in range(len(block))])
+            step += len(block)
         course.training_loss.append(float(work.loss) / len(batches))
         if held_out is None:
             course.best_epoch = epoch + 1
@@ -156,8 +157,9 @@ def rate_at(how: FineTuning, progress: float) -> float:
 class BackPropagation:
     """The working memory of back-propagation, allocated once, and the update of the weights.
 
-    Gradients are written out by hand: for stochastic gradient descent without momentum they add straight to the
-    weights in one matrix product a layer.
+    A few batches are prepared at a time, a block: rows, noise and dropout are drawn for all of them at once. Gradients
+    are written out by hand: for stochastic gradient descent without momentum they add straight to the weights in one
+    matrix product a layer.
     """
 
     def __init__(self, network: Network, batch: int, how: FineTuning, generator: torch.Generator) -> None:
@@ -165,82 +167,110 @@ class BackPropagation:
         device = network.weights[0].device
         sizes = [weight.shape[2] for weight in network.weights]
         self.network, self.how, self.generator, self.batch = network, how, generator, batch
-        self.input, self.noise = (torch.empty(members, batch, n_codes, device=device) for _ in range(2))
-        self.active, self.mask, self.kept, self.delta = (
-            [torch.empty(members, batch, size, device=device) for size in sizes] for _ in range(4)
+        self.steps = steps_in_a_block(members, batch, max(n_codes, *sizes))
+        self.input, self.noise = (torch.empty(self.steps, members, batch, n_codes, device=device) for _ in range(2))
+        self.target, self.share, self.answer = (
+            torch.empty(self.steps, members, batch, 1, device=device) for _ in range(3)
         )
+        self.inputs, self.targets, self.shares = (
+            [squeezed(part) for part in block] for block in (self.input, self.target, self.share)
+        )
+        self.active, self.delta = (
+            [activations(members, batch, size, device=device) for size in sizes] for _ in range(2)
+        )
+        hidden = [(members, batch, size) for size in sizes[:-1]]
+        self.kept = [activations(*s, device=device) for s in hidden] if how.dropout else self.active[:-1]
+        self.dropout = [Chances(self.steps, *s, device=device) for s in hidden] if how.dropout else []
         self.gradient = [torch.zeros_like(p) for p in (*network.weights, *network.biases)]
         self.loss = torch.zeros((), device=device)
         self.adamw = self._make_adamw() if how.optimizer == "adamw" else None
+        self.layers = [self._layer(number) for number in range(len(sizes))]
+        self.ones = squeezed(torch.ones(members, 1, batch, device=device))
 
-    def learn(self, sample: Sample, rows: Tensor, rate: float) -> None:
-        """Take one step on a batch; rows (m, batch)."""
-        self.forward(sample.codes, rows)
-        self.backward(sample.target[rows], sample.weight[rows], rate)
-        if self.adamw is not None:
-            for group in self.adamw.param_groups:
-                group["lr"] = rate
-            self.adamw.step()
+    def learn(self, sample: Sample, rows: Tensor, rates: Sequence[float]) -> None:
+        """Take a step a batch; rows (steps, m, batch), at most `self.steps` of them, and a learning rate for each."""
+        self.load(sample, rows)
+        for step, rate in enumerate(rates):
+            self.forward(step)
+            self.backward(step, rate)
+            if self.adamw is not None:
+                for group in self.adamw.param_groups:
+                    group["lr"] = rate
+                self.adamw.step()
+        self._add_loss(len(rows))
 
-    def forward(self, codes: Tensor, rows: Tensor) -> None:
-        """Run a batch through the layers with noise and dropout."""
-        torch.index_select(codes, 0, rows.flatten(), out=self.input.flatten(0, 1))
+    def load(self, sample: Sample, rows: Tensor) -> None:
+        """Prepare a block: the rows, their noise, and which units are left out; rows (steps, m, batch)."""
+        count, chosen = len(rows), rows.flatten()
+        torch.index_select(sample.codes, 0, chosen, out=self.input[:count].flatten(0, 2))
+        torch.index_select(sample.target, 0, chosen, out=self.target[:count].flatten())
+        torch.index_select(sample.weight, 0, chosen, out=self.share[:count].flatten())
         if self.how.input_noise:
-            self.input.add_(self.noise.normal_(generator=self.generator), alpha=self.how.input_noise)
-        below, head = self.input, len(self.active) - 1
-        for layer, (weight, bias) in enumerate(zip(self.network.weights, self.network.biases, strict=True)):
-            torch.baddbmm(bias, below, weight, out=self.active[layer])
-            if layer < head:
-                self.active[layer].sigmoid_()
-                below = self._drop(layer)
+            noise = self.noise[:count].normal_(generator=self.generator)
+            self.input[:count].add_(noise, alpha=self.how.input_noise)
+        for chance in self.dropout:
+            chance.draw(count, self.generator).ge_(self.how.dropout).div_(1 - self.how.dropout)
 
-    def backward(self, target: Tensor, weight: Tensor, rate: float) -> None:
-        """Pass the error down and use it in each layer; target and weight (m, batch)."""
-        answer, beta = self.active[-1].squeeze(-1), self.how.smooth_l1_beta
-        losses = smooth_l1_loss(answer, target, beta=beta, reduction="none")
-        self.loss.add_((losses * weight).mean())
-        error = ((answer - target) / beta).clamp_(-1, 1).mul_(weight).div_(self.batch)
-        self.delta[-1].copy_(error.unsqueeze(-1))
-        for layer in reversed(range(len(self.active))):
-            below = self._kept(layer - 1) if layer else self.input
-            if layer:
-                self._pass_down(layer)
-            self._use(layer, below, rate)
+    def forward(self, step: int) -> None:
+        """Run a batch of the block through the layers."""
+        below = self.inputs[step]
+        for number, layer in enumerate(self.layers[:-1]):
+            layer.up(layer.bias, below, layer.weight, out=layer.active).sigmoid_()
+            if self.dropout:
+                torch.mul(layer.active, self.dropout[number].steps[step], out=layer.kept)
+            below = layer.kept
+        head = self.layers[-1]
+        head.up(head.bias, below, head.weight, out=head.active)
+        self.answer[step].copy_(self.active[-1])
 
-    def _drop(self, layer: int) -> Tensor:
-        dropout = self.how.dropout
-        if dropout:
-            mask = self.mask[layer].uniform_(generator=self.generator).ge_(dropout).div_(1 - dropout)
-            torch.mul(self.active[layer], mask, out=self.kept[layer])
-        return self._kept(layer)
+    def backward(self, step: int, rate: float) -> None:
+        """Pass the error down and use it in each layer."""
+        beta, head = self.how.smooth_l1_beta, self.layers[-1]
+        error = torch.sub(head.active, self.targets[step], out=head.delta).clamp_(-beta, beta)
+        error.mul_(self.shares[step]).div_(beta * self.batch)
+        for number in reversed(range(1, len(self.layers))):
+            self._pass_down(number, step)
+            self._use(self.layers[number], self.layers[number - 1].kept, rate)
+        self._use(self.layers[0], self.inputs[step], rate)
 
-    def _kept(self, layer: int) -> Tensor:
-        return self.kept[layer] if self.how.dropout else self.active[layer]
+    def _layer(self, number: int) -> _Layer:
+        network, head = self.network, number == len(self.active) - 1
+        gradients = (self.gradient[number], self.gradient[len(self.active) + number])
+        tensors = (network.weights[number], network.biases[number], *gradients, self.active[number])
+        kept = self.active[number] if head else self.kept[number]
+        return _Layer(*(squeezed(tensor) for tensor in (*tensors, kept, self.delta[number])))
 
-    def _pass_down(self, layer: int) -> None:
+    def _add_loss(self, count: int) -> None:
+        losses = smooth_l1_loss(
+            self.answer[:count], self.target[:count], beta=self.how.smooth_l1_beta, reduction="none"
+        )
+        self.loss.add_((losses * self.share[:count]).mean(), alpha=count)
+
+    def _pass_down(self, number: int, step: int) -> None:
         """Turn the error of a layer into that of the layer below."""
-        below = self.delta[layer - 1]
-        torch.bmm(self.delta[layer], self.network.weights[layer].mT, out=below)
-        if self.how.dropout:
-            below.mul_(self.mask[layer - 1])
-        active = self.active[layer - 1]
-        torch.ops.aten.sigmoid_backward.grad_input(below, active, grad_input=below)
+        layer, below = self.layers[number], self.layers[number - 1]
+        layer.down(layer.delta, layer.weight.mT, out=below.delta)
+        if self.dropout:
+            below.delta.mul_(self.dropout[number - 1].steps[step])
+        torch.ops.aten.sigmoid_backward.grad_input(below.delta, below.active, grad_input=below.delta)
 
-    def _use(self, layer: int, below: Tensor, rate: float) -> None:
+    def _use(self, layer: _Layer, below: Tensor, rate: float) -> None:
         """Update a layer, or leave its gradient to AdamW."""
-        how, delta, network = self.how, self.delta[layer], self.network
-        slope, bias_slope = self.gradient[layer], self.gradient[len(network.weights) + layer]
-        weight, bias = network.weights[layer], network.biases[layer]
+        how, delta = self.how, layer.delta
         if self.adamw is not None:
-            torch.bmm(below.mT, delta, out=slope)
-            torch.sum(delta, dim=1, keepdim=True, out=bias_slope)
+            layer.down(below.mT, delta, out=layer.slope)
+            torch.sum(delta, dim=-2, keepdim=True, out=layer.bias_slope)
             return
-        bias.add_(bias_slope.mul_(how.momentum).add_(delta.sum(dim=1, keepdim=True)), alpha=-rate)
         if how.momentum == 0:
-            weight.baddbmm_(below.mT, delta, beta=1 - rate * how.weight_decay, alpha=-rate)
+            layer.up(layer.bias, self.ones, delta, alpha=-rate, out=layer.bias)
+            shrunk = 1 - rate * how.weight_decay
+            layer.up(layer.weight, below.mT, delta, beta=shrunk, alpha=-rate, out=layer.weight)
             return
-        slope.baddbmm_(below.mT, delta, beta=how.momentum).add_(weight, alpha=how.weight_decay)
-        weight.add_(slope, alpha=-rate)
+        layer.up(layer.bias_slope, self.ones, delta, beta=how.momentum, out=layer.bias_slope)
+        layer.bias.add_(layer.bias_slope, alpha=-rate)
+        layer.up(layer.slope, below.mT, delta, beta=how.momentum, out=layer.slope)
+        layer.slope.add_(layer.weight, alpha=how.weight_decay)
+        layer.weight.add_(layer.slope, alpha=-rate)
 
     def _make_adamw(self) -> torch.optim.AdamW:
         weights, biases = self.network.weights, self.network.biases
@@ -251,3 +281,24 @@ class BackPropagation:
             {"params": biases, "weight_decay": 0.0},
         ]
         return torch.optim.AdamW(groups, lr=self.how.learning_rate, fused=True)
+
+
+@dataclass(slots=True)
+class _Layer:
+    """What a step looks at in a layer, without the members' axis if there is one member."""
+
+    weight: Tensor
+    bias: Tensor
+    slope: Tensor
+    bias_slope: Tensor
+    active: Tensor
+    kept: Tensor
+    delta: Tensor
+
+    @property
+    def up(self) -> Callable[..., Tensor]:
+        return torch.addmm if self.weight.ndim == 2 else torch.baddbmm
+
+    @property
+    def down(self) -> Callable[..., Tensor]:
+        return torch.mm if self.weight.ndim == 2 else torch.bmm

@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from zoo.errors import UsageError
+from zoo.splits import USES
 from zoo_dbn.scaling import SCALINGS
 
 
@@ -41,12 +42,14 @@ def _whole(low: int, *, auto: bool = False) -> Rule:
     return holds, f"a whole number of at least {low}{' or auto' if auto else ''}"
 
 
-def _number(low: float, high: float = float("inf"), *, above: bool = False) -> Rule:
+def _number(low: float, high: float = float("inf"), *, above: bool = False, auto: bool = False) -> Rule:
     def holds(value: Any) -> bool:
+        if isinstance(value, str):
+            return auto and value == "auto"
         return _is(value, Real) and (low < value if above else low <= value) and value < high
 
     least = f"above {low:g}" if above else f"of at least {low:g}"
-    return holds, f"a number {least}{f' and below {high:g}' if high < float('inf') else ''}"
+    return holds, f"a number {least}{f' and below {high:g}' if high < float('inf') else ''}{' or auto' if auto else ''}"
 
 
 def _one_of(*names: str) -> Rule:
@@ -67,8 +70,11 @@ def _layers(value: Any) -> bool:
 
 
 def _scaling(value: Any) -> bool:
-    names = value.split("+") if isinstance(value, str) else [""]
-    return len(set(names)) == len(names) and set(names) <= set(SCALINGS)
+    if not isinstance(value, str):
+        listed = isinstance(value, (list, tuple)) and len(value) > 0
+        return listed and all(isinstance(scaling, str) and _scaling(scaling) for scaling in value)
+    names = value.split("+")
+    return len(set(names)) == len(names) and set(names) <= set(SCALINGS) and names != ["levels"]
 
 
 _RULES: dict[str, Rule] = {
@@ -82,7 +88,10 @@ _RULES: dict[str, Rule] = {
     "dropout": _number(0, 1),
     "pretrain": _flag(),
     "visible": _one_of("binary", "gaussian"),
-    "input_scaling": (_scaling, f"one or more of {', '.join(SCALINGS)}, joined with '+'"),
+    "input_scaling": (
+        _scaling,
+        f"one or more of {', '.join(SCALINGS)}, joined with '+', or a list of such; levels never alone",
+    ),
     "target_scaling": _one_of("zscore", "minmax"),
     "momentum": _number(0, 1),
     "RBM_weight_decay": _number(0),
@@ -94,6 +103,8 @@ _RULES: dict[str, Rule] = {
     "validation_share": _number(0, 1),
     "patience": _whole(1),
     "n_members": _whole(1),
-    "input_noise": _number(0),
+    "input_noise": _number(0, auto=True),
+    "screening": _flag(),
+    "use": _one_of(*USES),
     "device": _one_of("auto", "cpu", "cuda"),
 }

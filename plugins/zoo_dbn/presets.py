@@ -35,6 +35,7 @@ _UNSTATED: dict[str, Any] = {
     "schedule": "constant",
     "smooth_l1_beta": 1.0,
     "input_noise": 0.0,
+    "screening": False,
     "early_stopping": False,
     "n_members": 1,
 }

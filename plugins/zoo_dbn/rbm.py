@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zoo_dbn.blocks import Chances, activations, in_memory_order, squeezed, steps_in_a_block
+
 FIRST_WEIGHT_SD = 0.01
 """Hinton 2010, section 8."""
 GAUSSIAN_RATE = 0.1
@@ -101,10 +103,11 @@ def train_rbm(
     for _ in epochs:
         batches = shuffled_batches(v.shape[1], len(rbm.weight), chain.batch, generator)
         chain.squared_error.zero_()
-        for rows in batches:
-            chain.load(v, row_weight, rows)
-            chain.run()
-            chain.learn()
+        for block in torch.split(batches, chain.steps):
+            chain.load(v, row_weight, block)
+            for step in range(len(block)):
+                chain.run(step)
+                chain.learn(step)
         course.reconstruction_error.append(float(chain.squared_error) / (len(batches) * chain.recalled.numel()))
         if held_out is not None:
             gap = rbm.free_energy_gap(v[:, :: max(1, v.shape[1] // MONITORED_ROWS)], held_out[:, :MONITORED_ROWS])
@@ -121,8 +124,8 @@ def shuffled_batches(n: int, members: int, batch: int, generator: torch.Generato
 class GibbsChain:
     """The working memory of contrastive divergence, allocated once.
 
-    Data and reconstruction lie one below the other, `[v; v']` and `[p; -p']`, so that the gradient
-    v^T p - v'^T p' is one matrix product that adds straight to the weights.
+    A few batches are prepared at a time, a block: rows and random numbers are drawn for all of them at once. The
+    gradient v^T p - v'^T p' adds straight to the weights in two matrix products. Below, `data` is v, `recalled` v'.
     """
 
     def __init__(self, rbm: RBM, batch: int, how: ContrastiveDivergence, generator: torch.Generator) -> None:
@@ -130,82 +133,90 @@ class GibbsChain:
         device = rbm.weight.device
         self.rbm, self.how, self.generator, self.batch = rbm, how, generator, batch
         self.rate = how.learning_rate * (GAUSSIAN_RATE if rbm.gaussian else 1.0)
-        self.visible = torch.empty(members, 2 * batch, d, device=device)
-        self.hidden = torch.empty(members, 2 * batch, h, device=device)
-        self.sample = torch.empty(members, batch, h, device=device)
-        self.dream = torch.empty(members, batch, d, device=device)
-        self.row_weight = torch.empty(members, batch, 1, device=device)
+        self.steps = steps_in_a_block(members, batch, max(d, h))
+        self._rows = torch.empty(members, self.steps * batch, d, device=device)
+        self._data = activations(self.steps, members, batch, d, device=device)
+        self._row_weight = torch.empty(self.steps, members, batch, 1, device=device)
+        self.data, self.row_weight = ([squeezed(part) for part in block] for block in (self._data, self._row_weight))
+        self.recalled, self.misfit, self.dream = self._activations(d), self._activations(d), self._activations(d)
+        self.hidden, self.hidden_recalled, self.sample = (self._activations(h) for _ in range(3))
+        self.chances = Chances(self.steps * how.cd_k, members, batch, h, device=device)
+        self.ones = squeezed(torch.ones(members, 1, batch, device=device))
         self.squared_error = torch.zeros((), device=device)
-        self.velocity = [torch.zeros_like(p) for p in (rbm.weight, rbm.visible_bias, rbm.hidden_bias)]
-
-    @property
-    def seen(self) -> Tensor:
-        """The batch, (m, batch, d)."""
-        return self.visible[:, : self.batch]
-
-    @property
-    def recalled(self) -> Tensor:
-        """Its reconstruction, (m, batch, d)."""
-        return self.visible[:, self.batch :]
+        parameters = (rbm.weight, rbm.visible_bias, rbm.hidden_bias)
+        self.velocity = [squeezed(torch.zeros_like(p)) for p in parameters] if how.momentum else []
+        self.weight, self.visible_bias, self.hidden_bias = (squeezed(p) for p in parameters)
+        self._add_product = torch.addmm if members == 1 else torch.baddbmm
 
     def load(self, v: Tensor, row_weight: Tensor, rows: Tensor) -> None:
-        """Take a batch; rows (m, batch)."""
-        for member, chosen in enumerate(rows):
-            torch.index_select(v[member % len(v)], 0, chosen, out=self.seen[member])
-        self.row_weight.copy_(row_weight[rows].unsqueeze(-1))
+        """Prepare a block of batches; rows (steps, m, batch), at most `self.steps` of them."""
+        count, members, batch = rows.shape
+        for member in range(members):
+            chosen, out = rows[:, member].reshape(-1), self._rows[member, : count * batch]
+            torch.index_select(v[member % len(v)], 0, chosen, out=out)
+        self._data[:count].copy_(self._rows[:, : count * batch].view(members, count, batch, -1).transpose(0, 1))
+        torch.index_select(row_weight, 0, rows.flatten(), out=self._row_weight[:count].flatten())
+        self.chances.draw(count * self.how.cd_k, self.generator)
 
-    def run(self) -> None:
+    def run(self, step: int) -> None:
         """Go up, then `cd_k` times down and up; the last reconstruction is a mean, not a sample."""
-        data, dreamt = self.hidden[:, : self.batch], self.hidden[:, self.batch :]
-        self._up(self.seen, data)
-        self._draw(data)
-        for _ in range(self.how.cd_k - 1):
+        last = self.how.cd_k - 1
+        self._up(self.data[step], self.hidden)
+        self._draw(self.hidden, step * (last + 1))
+        for k in range(last):
             self._down(self.dream)
             self._draw_visible()
-            self._up(self.dream, dreamt)
-            self._draw(dreamt)
+            self._up(self.dream, self.hidden_recalled)
+            self._draw(self.hidden_recalled, step * (last + 1) + k + 1)
         self._down(self.recalled)
-        self._up(self.recalled, dreamt)
+        self._up(self.recalled, self.hidden_recalled)
 
-    def learn(self) -> None:
+    def learn(self, step: int) -> None:
         """Move along the gradient: weights, visible biases, hidden biases."""
-        rbm, scale = self.rbm, self.rate / self.batch
-        self.hidden[:, : self.batch].mul_(self.row_weight)
-        self.hidden[:, self.batch :].mul_(self.row_weight).neg_()
-        self._learn_weight(scale)
-        misfit = torch.sub(self.seen, self.recalled, out=self.dream)
-        self.squared_error.add_(misfit.square().sum())
-        biases = ((rbm.visible_bias, misfit.mul_(self.row_weight)), (rbm.hidden_bias, self.hidden))
-        for (bias, change), velocity in zip(biases, self.velocity[1:], strict=True):
-            velocity.mul_(self.how.momentum).add_(change.sum(dim=1, keepdim=True), alpha=scale)
-            bias.add_(velocity)
+        data, row_weight, scale = self.data[step], self.row_weight[step], self.rate / self.batch
+        torch.sub(data, self.recalled, out=self.misfit)
+        flat = in_memory_order(self.misfit)
+        self.squared_error.add_(torch.dot(flat, flat))
+        for part in (self.misfit, self.hidden, self.hidden_recalled):
+            part.mul_(row_weight)
+        decay = self.rate * self.how.weight_decay
+        pairs = ((data.mT, self.hidden, scale), (self.recalled.mT, self.hidden_recalled, -scale))
+        self._move(self.weight, 0, pairs, decay)
+        self._move(self.visible_bias, 1, ((self.ones, self.misfit, scale),), 0.0)
+        pairs = ((self.ones, self.hidden, scale), (self.ones, self.hidden_recalled, -scale))
+        self._move(self.hidden_bias, 2, pairs, 0.0)
 
-    def _learn_weight(self, scale: float) -> None:
-        weight, velocity, how = self.rbm.weight, self.velocity[0], self.how
-        decay = self.rate * how.weight_decay
-        if how.momentum == 0:
-            weight.baddbmm_(self.visible.mT, self.hidden, beta=1 - decay, alpha=scale)
-            return
-        velocity.baddbmm_(self.visible.mT, self.hidden, beta=how.momentum, alpha=scale)
-        if decay:
-            velocity.add_(weight, alpha=-decay)
-        weight.add_(velocity)
+    def _move(
+        self, parameter: Tensor, number: int, change: Iterable[tuple[Tensor, Tensor, float]], decay: float
+    ) -> None:
+        """Add products to a parameter, or to its velocity and that to the parameter."""
+        moved = self.velocity[number] if self.velocity else parameter
+        kept = self.how.momentum if self.velocity else 1 - decay
+        for left, right, scale in change:
+            self._add_product(moved, left, right, beta=kept, alpha=scale, out=moved)
+            kept = 1.0
+        if self.velocity:
+            if decay:
+                moved.add_(parameter, alpha=-decay)
+            parameter.add_(moved)
+
+    def _activations(self, size: int) -> Tensor:
+        memory = activations(len(self.rbm.weight), self.batch, size, device=self.rbm.weight.device)
+        return squeezed(memory)
 
     def _up(self, v: Tensor, out: Tensor) -> None:
-        torch.baddbmm(self.rbm.hidden_bias, v, self.rbm.weight, out=out)
-        out.sigmoid_()
+        self._add_product(self.hidden_bias, v, self.weight, out=out).sigmoid_()
 
     def _down(self, out: Tensor) -> None:
-        torch.baddbmm(self.rbm.visible_bias, self.sample, self.rbm.weight.mT, out=out)
+        self._add_product(self.visible_bias, self.sample, self.weight.mT, out=out)
         if not self.rbm.gaussian:
             out.sigmoid_()
 
-    def _draw(self, probability: Tensor) -> None:
-        self.sample.uniform_(generator=self.generator).lt_(probability)
+    def _draw(self, probability: Tensor, number: int) -> None:
+        torch.lt(self.chances.steps[number], probability, out=self.sample)
 
     def _draw_visible(self) -> None:
         if self.rbm.gaussian:
-            self.dream.add_(torch.empty_like(self.dream).normal_(generator=self.generator))
+            self.dream.add_(self.misfit.normal_(generator=self.generator))
         else:
-            chance = torch.empty_like(self.dream).uniform_(generator=self.generator)
-            self.dream.copy_(chance.lt_(self.dream))
+            self.dream.copy_(self.misfit.uniform_(generator=self.generator).lt_(self.dream))

@@ -7,13 +7,14 @@ is multiplied: an elevation of 1,400 m or a temperature of 300 K loses no digits
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
+from zoo.feature_selection import LEVEL_ROWS, STEPS, Selection, steps_between
 from zoo_dbn.rows import Floats
 
 QUANTILE_LIMIT = 2.0
@@ -24,6 +25,8 @@ ZSCORE_LIMIT = 4.0
 """Standard scores are clipped here."""
 BIN_EDGES = (0.005, 0.995)
 """Quantiles between which the bins lie."""
+LEVEL_HEIGHT = 3.0
+"""Code of a row that has the value; 0 from the neighbouring values on."""
 BLOCK_ROWS = 4096
 
 
@@ -66,10 +69,35 @@ def fit_coding(X: Floats, weight: Floats, scaling: str) -> Coding:
 
     X (n, k), weight (n,) with mean 1.
     """
+    return fit_codings(X, weight, [scaling])[0]
+
+
+def fit_codings(
+    X: Floats, weight: Floats, scalings: Iterable[str], selection: Selection | None = None
+) -> tuple[Coding, list[npt.NDArray[np.intp]]]:
+    """Learn one coding that holds several, each code once.
+
+    Parameters
+    ----------
+    X, weight : (n, k), and (n,) with mean 1
+    scalings : each as in `fit_coding`
+    selection : which predictors are coded, and which of them by `levels`; all without it
+
+    Returns
+    -------
+    The coding, and for each of `scalings` the numbers of its codes.
+    """
+    parts = [scaling.split("+") for scaling in scalings]
+    kept = np.ones(X.shape[1], bool) if selection is None else selection.kept
+    levels = kept if selection is None else selection.levels
     columns: list[tuple[int, Curve]] = []
-    for name in scaling.split("+"):
-        columns += [(j, curve) for j in range(X.shape[1]) for curve in SCALINGS[name](X[:, j].astype(float), weight)]
-    return _assemble(columns)
+    source: list[str] = []
+    for name in dict.fromkeys(name for part in parts for name in part):
+        looked_at = map(int, np.flatnonzero(levels if name == "levels" else kept))
+        curves = [(j, curve) for j in looked_at for curve in SCALINGS[name](X[:, j].astype(float), weight)]
+        columns += curves
+        source += [name] * len(curves)
+    return _assemble(columns, X.shape[1]), [np.flatnonzero(np.isin(source, part)) for part in parts]
 
 
 def constant_columns(X: Floats) -> list[int]:
@@ -98,8 +126,23 @@ def _bins(x: Floats, weight: Floats) -> Iterator[Curve]:
     values, share = _distribution(x, weight)
     count = int(np.clip(np.sqrt(len(x)) / 10, 8, 16))
     edges = np.unique(np.interp(np.linspace(*BIN_EDGES, count + 1), share, values).astype(np.float32))
+    yield from _thermometer(edges)
+
+
+def _thermometer(edges: Floats) -> Iterator[Curve]:
+    """Climb from 0 to 1 between each two edges."""
     for low, high in zip(edges[:-1], edges[1:], strict=True):
         yield Curve(np.array([low, high], float), np.array([0.0, 1.0]))
+
+
+def _levels(x: Floats, weight: Floats) -> Iterator[Curve]:
+    values = np.unique(x)
+    if len(values) > 2 * STEPS[0] and len(values) * LEVEL_ROWS > len(x):
+        yield from _thermometer(steps_between(x.astype(float)))
+        return
+    for number, value in enumerate(values):
+        around = values[max(number - 1, 0) : number + 2]
+        yield Curve(around, np.where(around == value, LEVEL_HEIGHT, 0.0))
 
 
 SCALINGS: dict[str, Callable[[Floats, Floats], Iterator[Curve]]] = {
@@ -107,8 +150,9 @@ SCALINGS: dict[str, Callable[[Floats, Floats], Iterator[Curve]]] = {
     "zscore": _zscore,
     "quantile": _quantile,
     "bins": _bins,
+    "levels": _levels,
 }
-"""Range to [0, 1]; standard score; rank to normal score; thermometer of ramps between quantiles."""
+"""Range to [0, 1]; standard score; rank to normal score; thermometer of ramps between quantiles; single values."""
 
 
 def _distribution(x: Floats, weight: Floats) -> tuple[Floats, Floats]:
@@ -118,8 +162,11 @@ def _distribution(x: Floats, weight: Floats) -> tuple[Floats, Floats]:
     return values, (np.cumsum(mass) - mass / 2) / mass.sum()
 
 
-def _assemble(columns: list[tuple[int, Curve]]) -> Coding:
-    """Write curves, one a code, as ramps; a constant predictor becomes a ramp of slope 0."""
+def _assemble(columns: list[tuple[int, Curve]], width: int) -> Coding:
+    """Write curves, one a code, as ramps; a constant predictor becomes a ramp of slope 0.
+
+    So does the last of the `width` predictors if no code looks at it: the ramps tell how many predictors there are.
+    """
     ramps: list[tuple[int, np.float32, np.float32, int, float]] = []
     offset = np.zeros(len(columns), np.float32)
     for code, (column, curve) in enumerate(columns):
@@ -133,6 +180,8 @@ def _assemble(columns: list[tuple[int, Curve]]) -> Coding:
         offset[code] = values[0]
         rises = zip(knots[:-1], slopes, np.diff(values), strict=True)
         ramps += [(column, low, slope, code, float(gain)) for low, slope, gain in rises]
+    if max(ramp[0] for ramp in ramps) < width - 1:
+        ramps.append((width - 1, np.float32(0), np.float32(0), 0, 0.0))
     column_of, low_of, slope_of, code_of, gain_of = (np.array(part) for part in zip(*ramps, strict=True))
     mixing = np.zeros((len(ramps), len(columns)), np.float32)
     mixing[np.arange(len(ramps)), code_of] = gain_of

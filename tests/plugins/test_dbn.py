@@ -13,15 +13,17 @@ import torch
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from zoo.errors import ZooError
+from zoo.feature_selection import Selection
 from zoo.predictors import PAPER, PAPER_EQ1
 from zoo.types import Downscaler
 from zoo_dbn.estimator import DeepBeliefNetwork
+from zoo_dbn.members import kinds_of
 from zoo_dbn.network import BackPropagation, FineTuning, Network, Sample, initial_network
 from zoo_dbn.parameters import ParameterError
 from zoo_dbn.presets import PRESETS
 from zoo_dbn.rbm import RBM, ContrastiveDivergence, GibbsChain, initial_rbm, train_rbm
 from zoo_dbn.rows import hold_out, merge_equal_rows
-from zoo_dbn.scaling import fit_coding
+from zoo_dbn.scaling import LEVEL_HEIGHT, fit_coding, fit_codings
 
 FAST: dict[str, Any] = {
     "hidden_layers_structure": (16,),
@@ -185,14 +187,13 @@ def test_row_weights_count_like_repetitions_in_an_rbm_step() -> None:
     weight = torch.tensor([3.0, 1, 1, 1, 1, 1, 1, 1])
     chain = GibbsChain(_small_rbm(False), 8, ContrastiveDivergence(1, 0.1, 0.0, 0.0, 8), _seeded())
     start = chain.rbm.weight.clone()
-    chain.load(data.unsqueeze(0), weight, torch.arange(8).unsqueeze(0))
-    chain.run()
-    positive, negative = (part.clone() for part in chain.hidden.split(8, dim=1))
+    chain.load(data.unsqueeze(0), weight, torch.arange(8).view(1, 1, 8))
+    chain.run(0)
+    positive, negative = chain.hidden.clone(), chain.hidden_recalled.clone()
     expected = start + 0.1 / 8 * sum(
-        weight[i] * (torch.outer(chain.seen[0, i], positive[0, i]) - torch.outer(chain.recalled[0, i], negative[0, i]))
-        for i in range(8)
+        weight[i] * (torch.outer(data[i], positive[i]) - torch.outer(chain.recalled[i], negative[i])) for i in range(8)
     )
-    chain.learn()
+    chain.learn(0)
     torch.testing.assert_close(chain.rbm.weight, expected)
 
 
@@ -249,7 +250,7 @@ def test_hand_written_gradients_equal_autograd(settings: dict[str, Any], optimiz
         parameter.requires_grad_()
     work = BackPropagation(ours, 6, _tuning(**settings), _seeded())
     for _ in range(4):
-        work.learn(sample, rows, 0.1)
+        work.learn(sample, rows.unsqueeze(0), [0.1])
     _by_autograd(theirs, sample, optimizer, 4, 0.5)
     for mine, other in zip((*ours.weights, *ours.biases), (*theirs.weights, *theirs.biases), strict=True):
         torch.testing.assert_close(mine, other.detach(), rtol=1e-4, atol=1e-5)
@@ -259,18 +260,21 @@ def test_dropout_and_noise_are_active_in_training_only() -> None:
     network = initial_network(4, (64,), 2, _seeded())
     sample, rows = _batch()
     work = BackPropagation(network, 6, _tuning(dropout=0.5), _seeded())
-    work.forward(sample.codes, rows)
+    work.load(sample, rows.unsqueeze(0))
+    work.forward(0)
     share = float((work.kept[0] == 0).float().mean())
     assert 0.4 < share < 0.6
     first = work.active[-1].clone()
-    work.forward(sample.codes, rows)
+    work.load(sample, rows.unsqueeze(0))
+    work.forward(0)
     assert not torch.equal(first, work.active[-1])
     assert torch.equal(network.outputs(sample.codes), network.outputs(sample.codes))
     expected = torch.sigmoid(sample.codes @ network.weights[0] + network.biases[0]) @ network.weights[1]
     torch.testing.assert_close(network.outputs(sample.codes), expected.squeeze(-1))
     dropped = []
     for _ in range(2000):
-        work.forward(sample.codes, rows)
+        work.load(sample, rows.unsqueeze(0))
+        work.forward(0)
         dropped.append(work.active[-1][0, :, 0].clone())
     torch.testing.assert_close(torch.stack(dropped).mean(0), expected[0, :, 0], rtol=0.1, atol=0.03)
 
@@ -301,7 +305,7 @@ def test_codings_of_a_column_with_a_large_offset_keep_their_digits() -> None:
     np.testing.assert_allclose(bins[-1], 1, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["minmax", "zscore", "quantile", "bins"])
+@pytest.mark.parametrize("name", ["minmax", "zscore", "quantile", "bins", "levels"])
 def test_weights_count_like_repetitions_in_a_coding(name: str) -> None:
     rng = np.random.default_rng(2)
     x = rng.integers(0, 6, (30, 2)).astype(np.float32)
@@ -313,7 +317,7 @@ def test_weights_count_like_repetitions_in_a_coding(name: str) -> None:
     np.testing.assert_allclose(once.encode(x), often.encode(x), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["minmax", "zscore", "quantile", "bins", "quantile+zscore"])
+@pytest.mark.parametrize("name", ["minmax", "zscore", "quantile", "bins", "quantile+zscore", "zscore+levels"])
 def test_a_constant_predictor_codes_to_a_constant(name: str) -> None:
     x = np.column_stack([np.full(20, 7.3), np.arange(20)]).astype(np.float32)
     coding = fit_coding(x, np.ones(20), name)
@@ -330,6 +334,27 @@ def test_a_feature_with_many_ties_is_coded_without_a_jump() -> None:
 
     assert codes[0] == pytest.approx(norm.ppf(0.3), abs=1e-6), "the middle of the tied ranks"
     assert (np.diff(codes) >= 0).all()
+
+
+def test_a_level_is_one_at_its_value_alone_and_linear_to_the_next() -> None:
+    x = np.array([[2.0], [5], [5], [11], [8]], np.float32)
+    codes = fit_coding(x, np.ones(5), "levels").encode(x) / LEVEL_HEIGHT
+    np.testing.assert_allclose(codes, np.eye(4)[[0, 1, 1, 3, 2]], atol=1e-7)
+    between = fit_coding(x, np.ones(5), "levels").encode(np.array([[-9.0], [6], [99]], np.float32)) / LEVEL_HEIGHT
+    np.testing.assert_allclose(between, [[1, 0, 0, 0], [0, 2 / 3, 1 / 3, 0], [0, 0, 0, 1]], atol=1e-6)
+
+
+def test_joined_codings_hold_each_code_once_and_only_of_chosen_predictors() -> None:
+    x = np.random.default_rng(0).integers(0, 4, (50, 3)).astype(np.float32)
+    chosen = Selection(np.array([True, True, False]), np.array([False, True, False]), {})
+    coding, (first, second) = fit_codings(x, np.ones(50), ["quantile+levels", "zscore+quantile"], chosen)
+    codes = coding.encode(x)
+    assert codes.shape == (50, 2 + 4 + 2)
+    np.testing.assert_array_equal(first, [0, 1, 2, 3, 4, 5])
+    np.testing.assert_array_equal(second, [0, 1, 6, 7])
+    np.testing.assert_allclose(codes[:, first[:2]], fit_coding(x[:, :2], np.ones(50), "quantile").encode(x[:, :2]))
+    np.testing.assert_allclose(codes[:, 2:6], LEVEL_HEIGHT * (x[:, [1]] == np.arange(4)), atol=1e-6)
+    assert coding.column.max() == 2, "the last predictor is named though nothing looks at it"
 
 
 # rows and groups
@@ -400,6 +425,7 @@ def test_presets_hold_the_values_of_table_4() -> None:
         assert {key: preset[key] for key in table_4} == table_4
         assert (preset["pretrain"], preset["visible"], preset["optimizer"]) == (True, "binary", "sgd")
         assert (preset["input_scaling"], preset["smooth_l1_beta"]) == ("minmax", 1.0)
+        assert (preset["screening"], preset["input_noise"], preset["n_members"]) == (False, 0.0, 1)
         assert preset.keys() <= DeepBeliefNetwork().get_params().keys()
     assert len(PAPER) == 14
     assert len(PAPER_EQ1) == 13
@@ -461,6 +487,68 @@ def test_members_differ_and_are_averaged() -> None:
     np.testing.assert_allclose(members.mean(axis=0), model.predict(X), rtol=1e-12)
 
 
+def test_members_take_their_codings_in_turn_and_see_no_other_code() -> None:
+    X, y = _field(100, 1)
+    mixed = DeepBeliefNetwork(**{**FAST, "n_members": 3, "input_scaling": ["zscore", "bins"]}).fit(X, y)
+    weight = mixed.state()["weight/0"]
+    assert weight.shape == (3, 5 + 5 * 8, 16)
+    assert not weight[[0, 2], 5:].any()
+    assert not weight[1, :5].any()
+    assert weight[0, :5].all()
+    assert weight[1, 5:].all()
+    alone = DeepBeliefNetwork(**{**FAST, "n_members": 2, "input_scaling": "zscore"}).fit(X, y)
+    assert np.corrcoef(alone.predict(X), mixed.predict_members(X)[[0, 2]].mean(axis=0))[0, 1] > 0.95
+    assert len(mixed.history_["training_loss"]) == FAST["BP_epochs"]
+
+
+@pytest.mark.parametrize(("scaling", "sd"), [("zscore+levels", 0.1), ("zscore+bins", 0.3)])
+def test_auto_noise_is_larger_on_bins(scaling: str, sd: float) -> None:
+    assert [kind.noise for kind in kinds_of(scaling, "auto", 2)] == [sd]
+    assert [kind.noise for kind in kinds_of(scaling, 0.7, 2)] == [0.7]
+    assert [kind.members for kind in kinds_of([scaling, "zscore"], "auto", 3)] == [[0, 2], [1]]
+
+
+def _stations(seed: int) -> tuple[Any, Any, Any, Any]:
+    """Simulated: 60 stations on 80 days, each with a level of its own, and a last predictor that only names it."""
+    rng = np.random.default_rng(seed)
+    station, day = np.divmod(np.arange(60 * 80), 80)
+    X = np.column_stack([rng.normal(size=(4800, 2)), rng.random(60)[station]]).astype(np.float32)
+    y = 0.25 + 0.05 * np.tanh(X[:, 0]) + 0.05 * rng.normal(size=60)[station]
+    return X, y, station, day
+
+
+def test_what_only_names_stations_is_left_out_of_new_places_and_used_at_known_ones() -> None:
+    import onnxruntime
+
+    X, y, station, day = _stations(0)
+    new = station >= 20
+    settings = {**FAST, "input_scaling": ["zscore+levels", "zscore+bins+levels"], "BP_epochs": 8}
+    screened = DeepBeliefNetwork(**settings).fit(X[~new], y[~new], groups=station[~new], times=day[~new])
+    assert screened.kept_.tolist() == [True, True, False]
+    assert "column 2" in " ".join(screened.notes_)
+    other = X.copy()
+    other[:, 2] = 7
+    np.testing.assert_array_equal(screened.predict(X), screened.predict(other))
+    session = onnxruntime.InferenceSession(DeepBeliefNetwork.to_onnx(screened.state()).SerializeToString())
+    np.testing.assert_allclose(session.run(None, {"X": X})[0].ravel(), screened.predict(X), atol=1e-5)
+    blind = DeepBeliefNetwork(**settings, screening=False).fit(X[~new], y[~new], groups=station[~new])
+    assert blind.kept_.all()
+    assert screened.score(X[new], y[new]) > blind.score(X[new], y[new])
+
+    later = day >= 60
+    known = DeepBeliefNetwork(**settings, use="time")
+    known.fit(X[~later], y[~later], groups=station[~later], times=day[~later])
+    assert known.levels_.tolist() == [False, False, True]
+    assert known.score(X[later], y[later]) > 0.9
+
+
+def test_without_groups_nothing_is_left_out() -> None:
+    X, y, _, _ = _stations(0)
+    model = DeepBeliefNetwork(**{**FAST, "BP_epochs": 1}).fit(X, y)
+    assert model.kept_.all()
+    assert not model.levels_.any()
+
+
 @pytest.mark.parametrize(("n", "epochs"), [(50, 100), (113, 113), (300, 150), (700, 100), (13_000, 12)])
 def test_auto_epochs_go_through_a_small_table_more_often(n: int, epochs: int) -> None:
     X, y = _field(n, 1)
@@ -475,6 +563,10 @@ def test_auto_epochs_go_through_a_small_table_more_often(n: int, epochs: int) ->
         ("hidden_layers_structure", [], "sizes of one or more layers"),
         ("visible", "ternary", "expected one of: binary, gaussian"),
         ("input_scaling", "zscore+log", "expected one or more of minmax, zscore, quantile, bins"),
+        ("input_scaling", ["zscore", "log"], "or a list of such"),
+        ("input_scaling", "levels", "levels never alone"),
+        ("input_noise", "much", "a number of at least 0 or auto"),
+        ("use", "moon", "expected one of: space, time, both"),
         ("BP_epochs", 0, "a whole number of at least 1 or auto"),
     ],
 )
