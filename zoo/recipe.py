@@ -1,4 +1,4 @@
-"""How to train: a downscaler, a preset of its parameters, single parameters over that, and the folds."""
+"""How to train: a downscaler, a preset of its parameters, single parameters over that, the use, and the folds."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 
 from zoo.errors import UnknownNameError, UsageError
 from zoo.plugins import host, load
+from zoo.splits import Use
 from zoo.types import Downscaler, DownscalerSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train: a downscaler, a preset, single parameters over it, and the folds.
+    """How to train: a downscaler, a preset, single parameters over it, the use, and the folds.
 
     Attributes
     ----------
@@ -23,6 +24,8 @@ class Recipe:
     parameters : parameters that replace the preset's
     folds : number of folds; None makes one a group
     seed : of the folds and of the downscaler's `random_state`
+    use : what the model is for, new places, new times or both; folds mirror it, and a downscaler that has a
+        parameter of this name is told
     """
 
     downscaler: str
@@ -30,6 +33,7 @@ class Recipe:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     folds: int | None = None
     seed: int = 0
+    use: Use = "space"
 
     @property
     def spec(self) -> DownscalerSpec:
@@ -69,6 +73,8 @@ class Recipe:
                 raise UnknownNameError(kind, name, known)
         if "random_state" in known:
             chosen.setdefault("random_state", self.seed)
+        if "use" in known:
+            chosen.setdefault("use", self.use)
         made: Downscaler = factory(**chosen)
         return made
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,9 @@ class Samples:
     dataset : fingerprint, what it was made from, and the rows left out
     split : the name of the split that `groups` gives, for the scores
     simulated : whether any of it is simulated
+    places : (n,) the place of each row, where a group holds several; None where it is not known
+    times : (n,) datetime64, the time of each row; None where it is not known
+    cells : (n, 2) row and column of the coarse cell that each row is; None where rows are no cells
     coarse, bbox, target_grid, period : the sensor's field, place, fine grid and time, if the rows are its cells
     """
 
@@ -71,9 +74,24 @@ class Samples:
     bbox: tuple[float, float, float, float] | None = None
     target_grid: str | None = None
     period: tuple[datetime | None, datetime | None] = (None, None)
+    places: npt.NDArray[Any] | None = None
+    times: npt.NDArray[Any] | None = None
+    cells: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.target)
+
+    def take(self, rows: npt.NDArray[np.intp]) -> Samples:
+        """Return some of the rows, by number."""
+        return replace(
+            self,
+            predictors=self.predictors.iloc[rows].reset_index(drop=True),
+            target=self.target[rows],
+            groups=self.groups[rows],
+            places=None if self.places is None else self.places[rows],
+            times=None if self.times is None else self.times[rows],
+            cells=None if self.cells is None else self.cells[rows],
+        )
 
 
 def from_granules(request: Request, features: Sequence[str] = PAPER, *, min_valid: float = 0.5) -> Samples:
@@ -133,6 +151,9 @@ def from_cells(cells: Cells, features: Sequence[str], *, min_valid: float = 0.5)
         bbox=cells.area.bounds,
         target_grid=cells.target_grid,
         period=(coverage(coarse, "start"), coverage(coarse, "end")),
+        places=rows.groupby(["row", "column"]).ngroup().to_numpy()[keep],
+        times=rows["time"].dt.tz_localize(None).to_numpy()[keep],
+        cells=rows[["row", "column"]].to_numpy()[keep],
     )
 
 
@@ -141,7 +162,16 @@ def coverage(coarse: xr.DataArray, edge: str) -> datetime:
     return datetime.fromisoformat(str(coarse.attrs[f"time_coverage_{edge}"]))
 
 
-def from_table(path: Path, target: str, features: Sequence[str], groups: str, *, where: str | None = None) -> Samples:
+def from_table(
+    path: Path,
+    target: str,
+    features: Sequence[str],
+    groups: str,
+    *,
+    where: str | None = None,
+    places: str | None = None,
+    times: str | None = None,
+) -> Samples:
     """Make the rows from a parquet or CSV table.
 
     Parameters
@@ -151,9 +181,11 @@ def from_table(path: Path, target: str, features: Sequence[str], groups: str, *,
     features : columns of predictors
     groups : column whose values are the folds
     where : an expression in pandas' query language that rows must satisfy, `"date < '2016-02-01'"`
+    places : column whose values are places, stations for example, where a group holds several
+    times : column of dates or times
     """
     table = read_table(path)
-    for column in (target, groups, *features):
+    for column in (target, groups, *filter(None, (places, times)), *features):
         if column not in table.columns:
             kind = f"column in {path.name}"
             raise UnknownNameError(kind, column, map(str, table.columns))
@@ -161,7 +193,8 @@ def from_table(path: Path, target: str, features: Sequence[str], groups: str, *,
     if where:
         table = _filter(table, where, path)
     chosen = table[[*features, target]].apply(pd.to_numeric, errors="coerce").astype(float)
-    keep = np.isfinite(chosen).all(axis=1).to_numpy() & table[groups].notna().to_numpy()
+    labels = [column for column in (groups, places, times) if column]
+    keep = np.isfinite(chosen).all(axis=1).to_numpy() & table[labels].notna().all(axis=1).to_numpy()
     empty = [name for name in features if not chosen[name].notna().any()]
     if empty and len(chosen):
         msg = f"{path.name}: predictor {', '.join(empty)} has no value at all; leave it out of --features"
@@ -183,7 +216,7 @@ def from_table(path: Path, target: str, features: Sequence[str], groups: str, *,
         dataset=dataset_record(
             file_hashes([path]),
             features,
-            {"target": target, "groups": groups, "where": where},
+            {"target": target, "groups": groups, "where": where, **_given(places=places, times=times)},
             rows=int(keep.sum()),
             dropped={"by --where": total - len(table), "with missing values": int((~keep).sum())},
             products={name for part in record.datasets.values() for name in part.products} if record else (),
@@ -193,7 +226,35 @@ def from_table(path: Path, target: str, features: Sequence[str], groups: str, *,
         simulated=bool(record and record.simulated),
         bbox=known.area if known else None,
         period=(datetime.fromisoformat(known.start), datetime.fromisoformat(known.end)) if known else (None, None),
+        places=_places(table, places, record)[keep] if places or record else None,
+        times=_times(table[times][keep], path) if times else None,
+        cells=table[["row", "column"]].to_numpy()[keep] if known else None,
     )
+
+
+def _places(table: pd.DataFrame, column: str | None, record: TableRecord | None) -> npt.NDArray[Any]:
+    """Return the place of each row: a column's values, or the cell in a table that zoo table made."""
+    if column is None and record:
+        return table.groupby(["row", "column"]).ngroup().to_numpy()
+    return table[column].to_numpy()
+
+
+def _given(**columns: str | None) -> dict[str, str]:
+    """Leave out what was not named: the fingerprint of other tables stays."""
+    return {name: column for name, column in columns.items() if column}
+
+
+def _times(column: pd.Series[Any], path: Path) -> npt.NDArray[np.datetime64]:
+    """Read a column as times, UTC."""
+    problem = "numbers" if pd.api.types.is_numeric_dtype(column) else None
+    try:
+        stamps = pd.to_datetime(column, utc=True, format=None if column.dtype.kind == "M" else "ISO8601")
+    except (ValueError, TypeError) as error:
+        problem = str(error).split(",")[0]
+    if problem:
+        msg = f"{path.name}: column {column.name!r} holds no times ({problem}); --times expects dates, 2016-02-05"
+        raise DataError(msg)
+    return np.asarray(stamps.dt.tz_localize(None).to_numpy(), dtype="datetime64[ns]")
 
 
 def _target(record: TableRecord) -> Target:

@@ -20,6 +20,7 @@ KEY = b"zoo"
 """Key of the metadata of a parquet file that holds the description, as JSON."""
 TARGET = "soil_moisture"
 GROUPS = "block"
+TIMES = "date"
 
 
 class TableRecord(Strict):
@@ -54,11 +55,12 @@ class TableRecord(Strict):
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """Target, predictors and groups that a table names itself; None where it does not."""
+    """Target, predictors, groups and times that a table names itself; None where it does not."""
 
     target: str | None = None
     features: tuple[str, ...] | None = None
     groups: str | None = None
+    times: str | None = None
 
 
 @dataclass(slots=True)
@@ -179,7 +181,7 @@ def defaults(path: Path) -> Defaults:
     record = read_record(path)
     if record is None:
         return Defaults()
-    return Defaults(record.target, tuple(feature.name for feature in record.features), record.groups)
+    return Defaults(record.target, tuple(feature.name for feature in record.features), record.groups, TIMES)
 
 
 def _record(made: Sequence[Cells], features: Sequence[str], datasets: dict[str, Dataset]) -> TableRecord:

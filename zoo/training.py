@@ -14,15 +14,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from zoo.ablation import Ablated, ablation
+from zoo.applicability import sensitivity
 from zoo.artefact import PHYSICAL_RANGE, Feature, TrainedModel, calibration_rows, probe_rows
 from zoo.errors import DataError
+from zoo.fitting import Context, fit
+from zoo.fitting import out_of_fold as held_out_predictions
 from zoo.metrics import score_table
 from zoo.plugins import host
 from zoo.progress import task
 from zoo.recipe import Recipe
 from zoo.registry import Registry, Resolved, VersionRecord, schema, score_records
-from zoo.splits import Fold, leave_group_out
+from zoo.splits import Fold, Use, folds_for, units_for
 from zoo.types import Downscaler, DownscalerSpec, ModelRef, Score
+from zoo.uncertainty import Uncertainty, uncertainty_of
 
 if TYPE_CHECKING:
     from zoo.samples import Samples
@@ -37,15 +42,19 @@ class Trained:
     notes: list[str]
 
 
-def train(samples: Samples, recipe: Recipe, registry: Registry, name: str | None = None) -> Trained:
+def train(
+    samples: Samples, recipe: Recipe, registry: Registry, name: str | None = None, *, ablate: bool = False
+) -> Trained:
     """Train a downscaler on samples and add it to the registry as a new version.
 
     Parameters
     ----------
-    samples : rows with groups
-    recipe : downscaler, parameters and folds
+    samples : rows with groups, and with times where the use needs them
+    recipe : downscaler, parameters, use and folds
     registry : where the version is written
     name : model name; `smd-<downscaler>` without it
+    ablate : whether the card says what pre-training and the correction are worth; costs a further cross-validation
+        for each variant
 
     Raises
     ------
@@ -54,16 +63,29 @@ def train(samples: Samples, recipe: Recipe, registry: Registry, name: str | None
     """
     name = ModelRef.parse(name or f"smd-{recipe.downscaler}").name
     check_samples(samples)
-    folds = leave_group_out(samples.groups, recipe.folds, recipe.seed)
-    scores = cross_validate(samples, recipe, folds)
+    folds = folds_for(recipe.use, samples.groups, samples.times, recipe.folds, recipe.seed)
+    held_out: dict[str, npt.NDArray[np.float64]] = {}
+    scores = cross_validate(samples, recipe, folds, held_out)
     estimator = recipe.estimator()
     with task(f"training {recipe.downscaler} on {len(samples)} rows", None):
-        estimator.fit(*_arrays(samples), groups=samples.groups)
-    model = package(estimator, samples, recipe)
+        fit(estimator, *_arrays(samples), context_of(samples))
+    X, y = _arrays(samples)
+    errors = uncertainty_of(
+        sensitivity(estimator.predict, X, seed=recipe.seed),
+        X,
+        y,
+        units_for(recipe.use, samples.groups, samples.times),
+        folds,
+        held_out[recipe.downscaler],
+        clip=PHYSICAL_RANGE,
+        seed=recipe.seed,
+    )
+    model = package(estimator, samples, recipe, errors)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         model.save(path)
-        version = registry.add(name, record_of(samples, recipe, estimator, scores), {"model": path})
+        record = record_of(samples, recipe, estimator, scores, ablation(samples, recipe) if ablate else ())
+        version = registry.add(name, record, {"model": path})
     return Trained(version, scores, remarks(samples, estimator))
 
 
@@ -87,21 +109,28 @@ def check_samples(samples: Samples) -> None:
         raise DataError(msg)
 
 
-def cross_validate(samples: Samples, recipe: Recipe, folds: list[Fold]) -> list[Score]:
-    """Score the downscaler, ridge regression and the mean on the pooled predictions of held-out folds."""
+def cross_validate(
+    samples: Samples, recipe: Recipe, folds: list[Fold], held_out: dict[str, npt.NDArray[np.float64]] | None = None
+) -> list[Score]:
+    """Score the downscaler, ridge regression and the mean on the pooled predictions of held-out folds.
+
+    The predictions, (n,) each, are put into `held_out` by name.
+    """
     candidates = {recipe.downscaler: recipe.estimator(), **peers()}
-    split = f"{samples.split}, {len(folds)} folds, out of fold"
+    split = f"{_held_out(samples, recipe.use)}, {len(folds)} folds, out of fold, for {recipe.use}"
     scores = []
     with task("held-out folds", len(folds) * len(candidates)) as advance:
         for name, estimator in candidates.items():
             predicted = out_of_fold(estimator, samples, folds, advance)
+            if held_out is not None:
+                held_out[name] = predicted
             scores += score_table(
                 samples.target,
                 predicted,
                 estimator=name,
                 reference=_target_name(samples),
                 split=split,
-                groups=samples.groups,
+                groups=units_for(recipe.use, samples.groups, samples.times),
                 seed=recipe.seed,
             )
     return scores
@@ -123,22 +152,16 @@ def peers() -> dict[str, Any]:
 def out_of_fold(
     estimator: Any, samples: Samples, folds: list[Fold], advance: Any = lambda steps: None
 ) -> npt.NDArray[np.float64]:
-    """Predict every row by a model that saw none of its fold (n,)."""
-    from inspect import signature
-
-    from sklearn.base import clone
-
-    X, y = _arrays(samples)
-    predicted = np.full(len(y), np.nan)
-    grouped = "groups" in signature(estimator.fit).parameters
-    for seen, held_out in folds:
-        known = {"groups": samples.groups[seen]} if grouped else {}
-        predicted[held_out] = clone(estimator).fit(X[seen], y[seen], **known).predict(X[held_out])
-        advance(1)
-    return predicted
+    """Predict every row by a model that saw nothing of its fold, (n,)."""
+    return held_out_predictions(estimator, *_arrays(samples), context_of(samples), folds, advance)
 
 
-def package(estimator: Downscaler, samples: Samples, recipe: Recipe) -> TrainedModel:
+def context_of(samples: Samples) -> Context:
+    """Return the labels of the rows."""
+    return Context(samples.groups, samples.places, samples.times)
+
+
+def package(estimator: Downscaler, samples: Samples, recipe: Recipe, errors: Uncertainty | None = None) -> TrainedModel:
     """Turn a fitted estimator into an artefact, with the rows by which every export of it will be judged."""
     X, y = _arrays(samples)
     test = probe_rows(X, seed=recipe.seed)
@@ -153,6 +176,8 @@ def package(estimator: Downscaler, samples: Samples, recipe: Recipe) -> TrainedM
         test_y=np.asarray(estimator.predict(test), dtype=np.float64),
         clip=(low, high),
         calib_X=calibration_rows(X, seed=recipe.seed),
+        interval=None if errors is None else errors.interval.arrays(),
+        applicability=None if errors is None else errors.applicability.arrays(),
     )
 
 
@@ -165,7 +190,9 @@ def features_of(samples: Samples) -> tuple[Feature, ...]:
     )
 
 
-def record_of(samples: Samples, recipe: Recipe, estimator: Downscaler, scores: list[Score]) -> VersionRecord:
+def record_of(
+    samples: Samples, recipe: Recipe, estimator: Downscaler, scores: list[Score], ablated: Sequence[Ablated] = ()
+) -> VersionRecord:
     """Describe a version for the registry, all but its number and files."""
     plugin = host().origin(DownscalerSpec, recipe.downscaler)
     return VersionRecord(
@@ -176,6 +203,7 @@ def record_of(samples: Samples, recipe: Recipe, estimator: Downscaler, scores: l
         preset=recipe.preset,
         hyperparameters=estimator.get_params(),
         seed=recipe.seed,
+        use=recipe.use,
         sensor=samples.about.sensor,
         target=samples.about,
         features=tuple(schema.Feature(**asdict(feature)) for feature in features_of(samples)),
@@ -188,6 +216,7 @@ def record_of(samples: Samples, recipe: Recipe, estimator: Downscaler, scores: l
         scores=score_records(scores),
         notes=tuple(remarks(samples, estimator)),
         simulated=samples.simulated,
+        ablation=tuple(schema.AblationRecord(**asdict(one)) for one in ablated),
     )
 
 
@@ -218,6 +247,11 @@ def code_commit() -> str | None:
 
 def _arrays(samples: Samples) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
     return samples.predictors.to_numpy(dtype=np.float32), samples.target
+
+
+def _held_out(samples: Samples, use: Use) -> str:
+    """Say what a fold holds out."""
+    return {"space": samples.split, "time": "later times", "both": f"{samples.split} at later times"}[use]
 
 
 def _target_name(samples: Samples) -> str:

@@ -289,7 +289,7 @@ def test_a_registry_that_is_a_folder_is_refused(table, tmp_path, refused):
 
 def test_unknown_names_list_what_there_is_and_the_nearest(table, tmp_path, refused):
     line = refused("train", "dnb", "--registry", tmp_path / "r.json", code=2)
-    assert "No downscaler named 'dnb'; there is: dbn, " in line
+    assert "No downscaler named 'dnb'; there is: auto, dbn, hgb, rf" in line
     assert "Did you mean 'dbn'?" in line
     assert "No model named 'smd-dnb'" in refused("predict", "--model", "smd-dnb", "--table", table, code=2)
 

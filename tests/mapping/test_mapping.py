@@ -58,7 +58,7 @@ def test_it_leaves_a_map_its_scores_a_report_and_a_model(whole, plan, scene):
         whole.facts["predicted"] == np.isfinite(np.where(values(whole.map) == -9999, np.nan, values(whole.map))).sum()
     )
     splits = {score.split for score in whole.scores}
-    assert splits == {"spatial blocks of 3 x 3 cells, 2 folds, out of fold", "independent", CONSISTENCY}
+    assert splits == {"spatial blocks of 3 x 3 cells, 2 folds, out of fold, for space", "independent", CONSISTENCY}
     by_split = {(s.estimator, s.split, s.metric): s.value for s in whole.scores}
     assert by_split["rf exact", CONSISTENCY, "rmse"] == pytest.approx(0, abs=1e-6)
     assert by_split["rf exact", "independent", "rmse"] > 0.005

@@ -43,6 +43,16 @@ def test_where_keeps_the_rows_that_satisfy_it(table):
     assert samples.dataset.dropped["by --where"] == 28
 
 
+def test_times_and_places_come_from_their_columns_and_a_column_that_holds_none_is_named(table):
+    samples = from_table(table, "sm", ["ndvi"], "station", places="station", times="date")
+    frame = pd.read_parquet(table)
+    assert list(samples.places) == list(frame["station"])
+    assert list(samples.times) == list(frame["date"].to_numpy())
+    assert from_table(table, "sm", ["ndvi"], "station").times is None
+    with pytest.raises(DataError, match="column 'station' holds no times"):
+        from_table(table, "sm", ["ndvi"], "station", times="station")
+
+
 def test_csv_reads_like_parquet(table, tmp_path):
     csv = tmp_path / "samples.csv"
     pd.read_parquet(table).to_csv(csv, index=False)

@@ -18,6 +18,7 @@ from zoo.errors import DataError, UnknownNameError
 from zoo.recipe import Recipe, parse_parameter
 from zoo.registry import Registry
 from zoo.samples import from_table
+from zoo.splits import folds_for
 from zoo.training import train
 
 FEATURES = ["lst", "ndvi", "dem"]
@@ -58,7 +59,7 @@ def test_scores_are_pooled_out_of_fold_and_ridge_equals_scikit_learn_by_hand(sam
     assert scores["mean", "r2"].value <= 0
     assert scores["rf", "r2"].value > 0.6
     assert scores["rf", "r2"].n == 240
-    assert scores["rf", "r2"].split == "groups of block, 8 folds, out of fold"
+    assert scores["rf", "r2"].split == "groups of block, 8 folds, out of fold, for space"
 
 
 def test_a_version_keeps_what_it_was_made_from(samples, tmp_path):
@@ -73,6 +74,24 @@ def test_a_version_keeps_what_it_was_made_from(samples, tmp_path):
     assert record.dataset.fingerprint == samples.dataset.fingerprint
     assert record.plugin == "soil-moisture-zoo"
     assert "scikit-learn" in record.environment
+
+
+def test_scores_for_both_are_of_new_places_at_later_times_and_the_version_says_so(tmp_path):
+    path = write_table(tmp_path / "t.parquet")
+    frame = pd.read_parquet(path)
+    frame.assign(day=pd.Timestamp("2019-05-01") + pd.to_timedelta(np.arange(240) % 30, "D")).to_parquet(path)
+    samples = from_table(path, "sm", FEATURES, "block", times="day")
+    trained = train(samples, Recipe("rf", parameters=SMALL, use="both", folds=4), Registry.open(tmp_path / "r.json"))
+    assert trained.version.record.use == "both"
+    X, y = samples.predictors.to_numpy(np.float32), samples.target
+    pooled = np.full(len(y), np.nan)
+    for seen, held_out in folds_for("both", samples.groups, samples.times, 4, 0):
+        ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 3, 13))).fit(X[seen], y[seen])
+        pooled[held_out] = ridge.predict(X[held_out])
+    score, tested = by_key(trained.scores)["ridge", "r2"], np.isfinite(pooled)
+    assert score.value == pytest.approx(r2_score(y[tested], pooled[tested]), abs=1e-9)
+    assert score.n == tested.sum() < 240
+    assert score.split == "groups of block at later times, 12 folds, out of fold, for both"
 
 
 def test_the_same_seed_gives_the_same_model_bit_for_bit(samples, tmp_path):

@@ -178,7 +178,7 @@ def write(size):
             for left in range(0, size, 512):
                 writer.write((slice(top, top + 512), slice(left, left + 512)), ramp)
 
-write(1024)
+write(2048)
 before = highest_mb()
 write(4096)
 print(highest_mb() - before)

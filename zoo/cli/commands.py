@@ -28,7 +28,7 @@ COMMANDS = {
         "what every product would say of a place, in native formats, and the 1 km truth.",
     },
     "Models": {
-        "train": "Train a downscaler, score it on held-out spatial blocks, and add it to the registry.",
+        "train": "Train a downscaler, score it on held-out places, times or both, and add it to the registry.",
         "export": "Compile a trained model to one file and add it to the registry.",
         "models": "List, show, alias, verify and remove models.",
     },

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,8 +13,12 @@ from zoo.cli.options import RegistryOption
 from zoo.cli.output import JsonOption, Output, QuietOption
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from zoo.inputs import Request
     from zoo.recipe import Recipe
     from zoo.samples import Samples
+    from zoo.stack import Stack
 
 TABLE = "Table"
 
@@ -24,7 +29,9 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    downscaler: Annotated[str, typer.Argument(help="dbn, rf or another plugin's downscaler, see: zoo plugins.")],
+    downscaler: Annotated[
+        str, typer.Argument(help="auto (the best of all), dbn, rf, hgb or another plugin's, see: zoo plugins.")
+    ],
     sensor: options.SensorOption = None,
     data: options.DataOption = None,
     area: options.AreaOption = None,
@@ -57,6 +64,13 @@ def train(
     groups: Annotated[
         str | None, typer.Option("--groups", help="Column whose values are the folds.", rich_help_panel=TABLE)
     ] = None,
+    places: Annotated[
+        str | None,
+        typer.Option("--places", help="Column of places, where a group holds several.", rich_help_panel=TABLE),
+    ] = None,
+    times: Annotated[
+        str | None, typer.Option("--times", help="Column of dates, for --for time or both.", rich_help_panel=TABLE)
+    ] = None,
     where: Annotated[
         str | None,
         typer.Option("--where", help="Rows to keep, e.g. \"date < '2016-02-01'\".", rich_help_panel=TABLE),
@@ -68,35 +82,66 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="One parameter over the preset; may be repeated."),
     ] = None,
-    folds: Annotated[int | None, typer.Option("--folds", help="Folds. Default: 5, or one a value of --groups.")] = None,
+    use: Annotated[
+        str,
+        typer.Option(
+            "--for",
+            metavar="space|time|both",
+            help="What it is for: new places, later times in known places, or both. Held-out folds mirror it.",
+        ),
+    ] = "space",
+    patterns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--patterns",
+            metavar="auto|GROUP|a,b,c",
+            help="Also train a fallback without these predictors, for where clouds hide them: landsat, optical, "
+            "thermal, clouded (optical and thermal), or names; auto: one a pattern in the stack. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    folds: Annotated[int | None, typer.Option("--folds", help="Folds; 5, or one a value of --groups.")] = None,
     min_valid: Annotated[
         float,
         typer.Option("--min-valid", help="Least valid share of a coarse cell.", rich_help_panel=options.DATA),
     ] = 0.5,
+    ablate: Annotated[
+        bool,
+        typer.Option(
+            "--ablation/--no-ablation",
+            help="Say in the card what pre-training and the correction are worth on held-out rows.",
+        ),
+    ] = True,
     seed: options.SeedOption = 0,
     name: Annotated[str | None, typer.Option("--name", help="Model name. Default: smd-DOWNSCALER.")] = None,
     registry: RegistryOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Train a downscaler, score it on held-out spatial blocks, and add it to the registry.
+    """Train a downscaler, score it on held-out places, times or both, and add it to the registry.
 
     With --table, from its rows; with --stack, from a stack that zoo stack made; with --data, from native granules;
     with none of them, from the simulated sample scene.
     """
+    from dataclasses import replace
+
     from zoo.errors import UsageError
+    from zoo.fallbacks import sets_of, train_fallbacks
+    from zoo.predictors import PAPER
     from zoo.recipe import Recipe, parse_parameter
     from zoo.registry import Registry
     from zoo.samples import from_granules, from_stack, from_table
+    from zoo.splits import check_use
     from zoo.table import defaults
     from zoo.training import train as run
 
     output = Output(as_json=as_json, quiet=quiet)
-    recipe = Recipe(downscaler, preset, dict(parse_parameter(text) for text in parameters or ()), folds, seed)
+    settings = dict(parse_parameter(text) for text in parameters or ())
+    recipe = Recipe(downscaler, preset, settings, folds, seed, check_use(use))
     recipe.estimator()  # an unknown name or a missing package is said before data is read
     opened = Registry.open(registry)
     chosen = _names(features) or recipe.features
-    samples: Samples
+    request = None
     if table is not None:
         if data or sensor or stack:
             msg = "--table and --data/--stack/--sensor exclude one another; give one source of training rows"
@@ -111,27 +156,65 @@ def train(
                 f"--table needs {', '.join(missing)}, for example --target sm --features lst,ndvi,dem --groups station"
             )
             raise UsageError(msg)
-        samples = from_table(table, str(target), chosen or (), str(groups), where=where)
-        if known.groups == groups:  # blocks of cells, as many as the place has: folds of several blocks
-            recipe = Recipe(downscaler, preset, recipe.parameters, folds or 5, seed)
-    else:
-        if target or groups or where:
-            msg = "--target, --groups and --where belong to --table; give --table FILE, or leave them out"
+        times = times or known.times
+        if recipe.use != "space" and not times:
+            msg = f"--for {use} needs the time of each row; add --times COLUMN, for example --times date"
             raise UsageError(msg)
-        named = {"features": chosen} if chosen else {}
+
+        def rows(names: Sequence[str]) -> Samples:
+            return from_table(table, str(target), names, str(groups), where=where, places=places, times=times)
+
+        samples = rows(chosen or ())
+        if known.groups == groups:  # blocks of cells, as many as the place has: folds of several blocks
+            recipe = replace(recipe, folds=folds or 5)
+    else:
+        if target or groups or places or times or where:
+            msg = "--target, --groups, --places, --times and --where belong to --table; give --table FILE"
+            raise UsageError(msg)
+        chosen = chosen or PAPER
         if stack is not None:
             if data or area or date or site:
                 msg = "--stack knows its place and day; leave out --data, --area, --date and --site"
                 raise UsageError(msg)
-            samples = from_stack(stack, sensor=sensor, min_valid=min_valid, **named)
+
+            def rows(names: Sequence[str]) -> Samples:
+                return from_stack(stack, names, sensor=sensor, min_valid=min_valid)
         else:
             request = options.request(
                 sensor=sensor, data=data, area=area, date=date, time=time, window=window, orbit=orbit,
                 quality=quality, variable=variable, like=like, crs=crs, resolution=resolution, site=site,
             )  # fmt: skip
-            samples = from_granules(request, min_valid=min_valid, **named)
-        recipe = Recipe(downscaler, preset, recipe.parameters, folds or 5, seed)
-    _report(output, run(samples, recipe, opened, name), recipe, samples)
+
+            def rows(names: Sequence[str]) -> Samples:
+                return from_granules(request, names, min_valid=min_valid)
+
+        samples = rows(chosen)
+        recipe = replace(recipe, folds=folds or 5)
+    without = sets_of(patterns or (), tuple(chosen or ()), lambda: _pixels(table, stack, request, chosen or ()))
+    trained = run(samples, recipe, opened, name, ablate=ablate)
+    if without:
+        version, scores = train_fallbacks(trained.version, without, rows, recipe, opened)
+        trained = replace(trained, version=version, scores=[*trained.scores, *scores])
+    _report(output, trained, recipe, samples)
+
+
+def _pixels(
+    table: Path | None, stack: Path | None, request: Request | None, names: Sequence[str]
+) -> Stack | npt.NDArray[Any]:
+    """Open what shows which predictors are missing together: the rows of a table, or a stack."""
+    from zoo.inputs import open_stack
+    from zoo.samples import read_table
+    from zoo.stacking import StackFolder
+
+    if table is not None:
+        import pandas as pd
+
+        rows: npt.NDArray[Any] = read_table(table)[list(names)].apply(pd.to_numeric, errors="coerce").to_numpy(float)
+        return rows
+    if stack is not None:
+        return StackFolder.open(stack).only(names)
+    assert request is not None
+    return open_stack(request, names)
 
 
 def _report(output: Output, trained: object, recipe: Recipe, samples: Samples) -> None:
@@ -143,6 +226,7 @@ def _report(output: Output, trained: object, recipe: Recipe, samples: Samples) -
         "model": str(trained.version.ref),
         "downscaler": recipe.downscaler,
         "preset": recipe.preset,
+        "use": recipe.use,
         "rows": len(samples),
         "dropped": samples.dataset.dropped,
         "simulated": samples.simulated,
@@ -150,7 +234,7 @@ def _report(output: Output, trained: object, recipe: Recipe, samples: Samples) -
         "scores": score_payload(trained.scores),
         "notes": trained.notes,
     }
-    title = f"{trained.version.ref}: {recipe.downscaler} ({recipe.preset}), {len(samples)} rows"
+    title = f"{trained.version.ref}: {recipe.downscaler} ({recipe.preset}) for {recipe.use}, {len(samples)} rows"
     output.result(payload, lambda console: show_scores(console, trained.scores, title))
     for note in (*(["Trained and scored on simulated data."] if samples.simulated else []), *trained.notes):
         output.note(note)

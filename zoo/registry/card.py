@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from zoo.registry.resolved import Resolved
-from zoo.registry.schema import Feature, ScoreRecord, Target
+from zoo.registry.schema import AblationRecord, Feature, ScoreRecord, Target
+
+_USES = {
+    "space": "space: new places",
+    "time": "time: later times in known places",
+    "both": "both: new places at later times",
+}
 
 
 def card(model: Resolved) -> str:
@@ -16,10 +22,11 @@ def card(model: Resolved) -> str:
     parts = [
         title,
         f"{record.architecture} of {record.plugin} {record.plugin_version}: {_target(record.target)}",
-        *[f"> {remark}" for remark in dict.fromkeys(remarks)],
+        *["> " + remark.replace("\n", "\n> ") for remark in dict.fromkeys(remarks)],
         "## Training\n\n" + _list(_training(model)),
         "## Predictors\n\n" + _features(record.features),
         "## Scores\n\n" + _scores(record.scores),
+        *(["## Ablation\n\n" + _ablation(record.ablation)] if record.ablation else []),
         "## Files\n\n" + _files(model),
     ]
     return "\n\n".join(parts) + "\n"
@@ -47,6 +54,7 @@ def _training(model: Resolved) -> Iterable[tuple[str, object]]:
     yield "products", ", ".join(data.products)
     yield "data set", data.fingerprint[:16]
     yield "preset", record.preset
+    yield "declared use", _USES.get(record.use or "", record.use)
     yield "seed", record.seed
     yield "parameters", ", ".join(f"{key}={value}" for key, value in sorted(record.hyperparameters.items()))
     yield "framework", " ".join(filter(None, (record.framework, record.framework_version)))
@@ -67,6 +75,20 @@ def _scores(scores: Sequence[ScoreRecord]) -> str:
         for item in scores
     ]
     return _table(("estimator", "metric", "value [95 %]", "n", "against", "held out by", "where, when"), rows)
+
+
+def _ablation(found: Sequence[AblationRecord]) -> str:
+    rows = [
+        (item.part, item.metric, _number(item.with_it), _number(item.without), _gain(item), item.n, item.how)
+        for item in found
+    ]
+    columns = ("part", "metric", "with it", "without", "with - without [95 %]", "n", "held out by")
+    return _table(columns, rows)
+
+
+def _gain(item: AblationRecord) -> str:
+    known = None not in (item.ci_low, item.ci_high)
+    return _number(item.difference) + (f" [{_number(item.ci_low)}, {_number(item.ci_high)}]" if known else "")
 
 
 def _files(model: Resolved) -> str:

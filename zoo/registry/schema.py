@@ -173,6 +173,30 @@ class ScoreRecord(Strict):
         return Score(**self.model_dump(include=set(Score.__dataclass_fields__)))
 
 
+class AblationRecord(Strict):
+    """A metric with and without a part of the method, on the same held-out rows.
+
+    Attributes
+    ----------
+    part : what was left out, `pre-training` or `correction`
+    metric : `r2` (1 - SSE/SST) or `rmse` (m3 m-3)
+    with_it, without : the two figures
+    difference, ci_low, ci_high : with minus without, and its 95 % interval over whole groups
+    n : rows
+    how : what both sides were
+    """
+
+    part: str
+    metric: str
+    with_it: float | None
+    without: float | None
+    difference: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    how: str
+
+
 class VersionRecord(Strict):
     """One version of a model, as training left it, with the artefacts and scores that came since.
 
@@ -185,6 +209,8 @@ class VersionRecord(Strict):
     start_datetime, end_datetime : the period of the training data
     environment : versions of Python and of the packages that matter
     simulated : whether any of the training data is simulated
+    use : what the model was declared to be for, `space`, `time` or `both`; the scores of training mirror it
+    ablation : what parts of the method are worth
     """
 
     architecture: str
@@ -211,6 +237,8 @@ class VersionRecord(Strict):
     scores: tuple[ScoreRecord, ...] = ()
     notes: tuple[str, ...] = ()
     simulated: bool = False
+    use: str | None = None
+    ablation: tuple[AblationRecord, ...] = ()
 
 
 class Addition(Strict):
