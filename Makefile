@@ -9,7 +9,7 @@ demo: $(STAMP) ## simulate a scene, train, export, predict, validate; ends with 
 	$(BIN)/zoo demo --out out/demo
 
 test: $(STAMP) ## all tests
-	$(BIN)/python -m pytest --ignore tests/packaging --ignore tests/cli/test_startup.py -n 2 --dist loadscope
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --ignore tests/packaging --ignore tests/cli/test_startup.py -n 2 --dist loadscope
 	$(BIN)/python -m pytest tests/cli/test_startup.py tests/packaging # timed, or an environment of its own: alone
 
 check: lint types test ## what CI runs
