@@ -21,6 +21,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -265,16 +266,15 @@ def _pieces_of(table: Table, task: str, split: str, model: str, seed: int, folde
         yield Piece(table, split, model, kept, fold, at / name)
 
 
-def _version(model: str, known: dict[str, str] = {}) -> str:  # noqa: B006 - remembered on purpose
+@cache
+def _version(model: str) -> str:
     """Say which code a model is: of peers the package's version, of our own the content of all its files."""
     if model in PEERS:
         return "sklearn" + importlib.metadata.version("scikit-learn")
-    if model not in known:
-        folders = SOURCES[:1] if model == "dbn" else SOURCES
-        files = [path for folder in folders for path in sorted((ROOT / folder).glob("*.py"))]
-        files += [path for name in MODULES if (path := ROOT / "zoo" / f"{name}.py").exists()]
-        known[model] = hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:12]
-    return known[model]
+    folders = SOURCES[:1] if model == "dbn" else SOURCES
+    files = [path for folder in folders for path in sorted((ROOT / folder).glob("*.py"))]
+    files += [ROOT / "zoo" / f"{name}.py" for name in MODULES]
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:12]
 
 
 def _result(arguments: argparse.Namespace) -> dict[str, Any]:

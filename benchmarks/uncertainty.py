@@ -19,6 +19,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -236,13 +237,12 @@ def _number(value: Any) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _version(model: str, known: dict[str, str] = {}) -> str:  # noqa: B006 - remembered on purpose
+@cache
+def _version(model: str) -> str:
     """Say which code made a fit: the content of the plugin's files and of what training takes from the host."""
-    if model not in known:
-        files = sorted((ROOT / "plugins" / f"zoo_{model}").glob("*.py"))
-        files += [path for name in SOURCES if (path := ROOT / "zoo" / f"{name}.py").exists()]
-        known[model] = hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:12]
-    return known[model]
+    files = sorted((ROOT / "plugins" / f"zoo_{model}").glob("*.py"))
+    files += [ROOT / "zoo" / f"{name}.py" for name in SOURCES]
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:12]
 
 
 if __name__ == "__main__":
