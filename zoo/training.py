@@ -64,8 +64,7 @@ def train(
     name = ModelRef.parse(name or f"smd-{recipe.downscaler}").name
     check_samples(samples)
     folds = folds_for(recipe.use, samples.groups, samples.times, recipe.folds, recipe.seed)
-    held_out: dict[str, npt.NDArray[np.float64]] = {}
-    scores = cross_validate(samples, recipe, folds, held_out)
+    scores, held_out = cross_validate(samples, recipe, folds)
     estimator = recipe.estimator()
     with task(f"training {recipe.downscaler} on {len(samples)} rows", None):
         fit(estimator, *_arrays(samples), context_of(samples))
@@ -76,7 +75,7 @@ def train(
         y,
         units_for(recipe.use, samples.groups, samples.times),
         folds,
-        held_out[recipe.downscaler],
+        held_out,
         clip=PHYSICAL_RANGE,
         seed=recipe.seed,
     )
@@ -109,31 +108,29 @@ def check_samples(samples: Samples) -> None:
         raise DataError(msg)
 
 
-def cross_validate(
-    samples: Samples, recipe: Recipe, folds: list[Fold], held_out: dict[str, npt.NDArray[np.float64]] | None = None
-) -> list[Score]:
+def cross_validate(samples: Samples, recipe: Recipe, folds: list[Fold]) -> tuple[list[Score], npt.NDArray[np.float64]]:
     """Score the downscaler, ridge regression and the mean on the pooled predictions of held-out folds.
 
-    The predictions, (n,) each, are put into `held_out` by name.
+    Returns
+    -------
+    The scores, and the downscaler's own predictions (n,), m3 m-3; NaN for a row that no fold holds out.
     """
     candidates = {recipe.downscaler: recipe.estimator(), **peers()}
     split = f"{_held_out(samples, recipe.use)}, {len(folds)} folds, out of fold, for {recipe.use}"
-    scores = []
+    scores, held_out = [], {}
     with task("held-out folds", len(folds) * len(candidates)) as advance:
         for name, estimator in candidates.items():
-            predicted = out_of_fold(estimator, samples, folds, advance)
-            if held_out is not None:
-                held_out[name] = predicted
+            held_out[name] = out_of_fold(estimator, samples, folds, advance)
             scores += score_table(
                 samples.target,
-                predicted,
+                held_out[name],
                 estimator=name,
                 reference=_target_name(samples),
                 split=split,
                 groups=units_for(recipe.use, samples.groups, samples.times),
                 seed=recipe.seed,
             )
-    return scores
+    return scores, held_out[recipe.downscaler]
 
 
 def peers() -> dict[str, Any]:
