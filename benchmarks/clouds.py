@@ -31,18 +31,18 @@ import numpy.typing as npt
 import rasterio
 from scipy.ndimage import distance_transform_edt
 
-from zoo.cells import read_cells
 from zoo.correction import correct
 from zoo.gapfill.stack import fill_stack
+from zoo.inference.patterns import FALLBACK, OBSERVED, PatternSession, fewest, patterns_of
+from zoo.inference.runtime import Session
 from zoo.inputs import open_coarse, open_stack, sample_request
 from zoo.interpolation import interpolate
 from zoo.maps import read_map
-from zoo.missing import FALLBACK, OBSERVED, PatternSession, fewest, patterns_of
+from zoo.model.recipe import Recipe
 from zoo.plugins import host, make
 from zoo.predictors import GROUPS, PAPER
-from zoo.recipe import Recipe
-from zoo.runtime import Session
-from zoo.samples import Samples, from_cells
+from zoo.samples.cells import read_cells
+from zoo.samples.rows import Samples, from_cells
 from zoo.simulate import Scene
 from zoo.simulate.fields import gaussian_field
 from zoo.stack import Stack, coarse_means
@@ -191,7 +191,7 @@ def compiled(samples: Samples, downscaler: str, seed: int, path: Path) -> Sessio
     """Train on all rows and compile."""
     recipe = Recipe(downscaler, seed=seed)
     estimator = recipe.estimator()
-    from zoo.fitting import fit
+    from zoo.learning.fitting import fit
 
     X = samples.predictors.to_numpy(np.float32)
     fit(estimator, X, samples.target, context_of(samples))

@@ -28,9 +28,9 @@ import pandas as pd
 from best_onnxruntime import best_setting, machine, paired, ratio, write
 from sklearn.metrics import r2_score
 
-from zoo.artefact import Feature, TrainedModel, probe_rows
-from zoo.certified import CertifiedSession, NotCertifiedError
-from zoo.runtime import Session
+from zoo.inference.certified import CertifiedSession, NotCertifiedError
+from zoo.inference.runtime import Session
+from zoo.model.artefact import Feature, TrainedModel, probe_rows
 from zoo.stack import Stack
 from zoo.training import peers
 from zoo_dbn.estimator import DeepBeliefNetwork

@@ -19,13 +19,13 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from zoo.gains import GAINS, downscaling_gains
-from zoo.intervals import median
-from zoo.metrics import score_table
-from zoo.moments import metric_of, pair_sums
-from zoo.paired import paired_differences
-from zoo.resampling import time_blocks
-from zoo.triple_collocation import triple_collocation
+from zoo.scores.gains import GAINS, downscaling_gains
+from zoo.scores.intervals import median
+from zoo.scores.metrics import score_table
+from zoo.scores.moments import metric_of, pair_sums
+from zoo.scores.paired import paired_differences
+from zoo.scores.resampling import time_blocks
+from zoo.scores.triple_collocation import triple_collocation
 
 Array = npt.NDArray[np.float64]
 Ends = dict[str, tuple[float, float]]

@@ -24,9 +24,9 @@ import pandas as pd
 from rich.console import Console
 
 from zoo.cli.output import table as make_table
-from zoo.paired import paired_differences
+from zoo.model.recipe import Recipe
 from zoo.progress import task
-from zoo.recipe import Recipe
+from zoo.scores.paired import paired_differences
 from zoo.training import peers
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,12 +16,12 @@ from filelock import FileLock
 from odc.geo.geobox import GeoBox
 
 from zoo.correction import Texture, border_jump_ratio, correct, texture_weight
-from zoo.gains import downscaling_gains
 from zoo.interpolation import interpolate
-from zoo.metrics import score_table
-from zoo.paired import paired_differences
-from zoo.recipe import Recipe
-from zoo.splits import leave_group_out
+from zoo.learning.splits import leave_group_out
+from zoo.model.recipe import Recipe
+from zoo.scores.gains import downscaling_gains
+from zoo.scores.metrics import score_table
+from zoo.scores.paired import paired_differences
 
 DEFAULT = "dbn + weighted"
 FOLDS = 5

@@ -27,11 +27,11 @@ import torch
 from best_onnxruntime import best_setting, machine, paired, ratio, sgemm_gflops, write
 from sklearn.neural_network import MLPRegressor
 
-from zoo.artefact import Feature, TrainedModel, probe_rows
-from zoo.certified import NotCertifiedError
+from zoo.inference.certified import NotCertifiedError
+from zoo.inference.runtime import Session
+from zoo.model.artefact import Feature, TrainedModel, probe_rows
+from zoo.model.recipe import Recipe
 from zoo.plugins import make
-from zoo.recipe import Recipe
-from zoo.runtime import Session
 from zoo.types import ExporterSpec
 from zoo_onnx.precision import certified
 from zoo_onnx.trained import TrainedNetwork

@@ -18,8 +18,8 @@ import rasterio
 from rasterio.transform import from_origin
 from scipy.ndimage import map_coordinates
 
-from zoo.artefact import Feature, TrainedModel, probe_rows
-from zoo.runtime import Session
+from zoo.inference.runtime import Session
+from zoo.model.artefact import Feature, TrainedModel, probe_rows
 
 FEATURES = ["B2", "B3", "B4", "B5", "B6", "B8", "B8A", "B11", "B12", "VV", "VH", "angle", "ndvi", "ndwi"]
 TILE, COARSE = 512, 64
@@ -132,7 +132,7 @@ def _network(X: np.ndarray, y: np.ndarray) -> tuple[Any, bytes]:
 
 
 def _forest(X: np.ndarray, y: np.ndarray) -> tuple[Any, bytes]:
-    from zoo.recipe import Recipe
+    from zoo.model.recipe import Recipe
 
     forest = Recipe("rf", "paper").estimator().fit(X, y)
     return forest, _packed(forest, "rf", X)

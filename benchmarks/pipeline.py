@@ -180,8 +180,8 @@ def _child(run: Run) -> dict[str, Any]:
 
 
 def _session(run: Run, threads: int | None = None) -> Any:
-    from zoo.certified import CertifiedSession
-    from zoo.runtime import Session
+    from zoo.inference.certified import CertifiedSession
+    from zoo.inference.runtime import Session
 
     models = Models(Path(run.models))
     if run.model == "forest":
@@ -202,9 +202,9 @@ def _version() -> Any:
 
 def _map(run: Run, target: Path) -> dict[str, Any]:
     """Make the map as `zoo predict` does."""
-    from zoo.pipeline import Overlap
     from zoo.prediction import predict_map
     from zoo.stack import Stack
+    from zoo.tiles.pipeline import Overlap
 
     session, stack = _session(run), Stack.from_folder(Path(run.stack))
     begin, used = time.perf_counter(), time.process_time()

@@ -31,8 +31,8 @@ import pandas as pd
 import torch
 from skill import TASKS
 
-from zoo.feature_selection import Selection, select_features
-from zoo.splits import leave_group_out
+from zoo.learning.feature_selection import Selection, select_features
+from zoo.learning.splits import leave_group_out
 from zoo_dbn.network import FineTuning, Sample, fine_tune, initial_network
 from zoo_dbn.pretraining import Pretraining, pretrain
 from zoo_dbn.rbm import ContrastiveDivergence

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from code_version import code_version
 from skill_page import page
 from skill_scores import DETERMINISTIC, summary
 
@@ -40,6 +41,7 @@ USE = {"space": "space", "region": "space", "time": "time"}
 OWN = ("dbn", "auto")
 SOURCES = ("plugins/zoo_dbn", "plugins/zoo_auto", "plugins/zoo_hgb", "plugins/zoo_rf")
 MODULES = ("feature_selection", "fitting", "splits")
+"""Of `zoo.learning`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,7 @@ class Piece:
 
     def compute(self) -> None:
         """Fit, predict, and keep the answers with the seconds that it took."""
-        from zoo.fitting import Context, fit
+        from zoo.learning.fitting import Context, fit
 
         table, (seen, asked) = self.table, self.table.folds(self.split)[self.fold]
         estimator, context = _estimator(self.model, self.split, self.seed), Context()
@@ -242,7 +244,7 @@ class Piece:
 def _estimator(model: str, split: str, seed: int) -> Any:
     if model in PEERS:
         return PEERS[model](seed)
-    from zoo.recipe import Recipe
+    from zoo.model.recipe import Recipe
 
     return Recipe(model, seed=seed, use=USE[split]).estimator()
 
@@ -268,13 +270,12 @@ def _pieces_of(table: Table, task: str, split: str, model: str, seed: int, folde
 
 @cache
 def _version(model: str) -> str:
-    """Say which code a model is: of peers the package's version, of our own the content of all its files."""
+    """Say which code a model is: of peers the package's version, of our own all its code."""
     if model in PEERS:
         return "sklearn" + importlib.metadata.version("scikit-learn")
     folders = SOURCES[:1] if model == "dbn" else SOURCES
     files = [path for folder in folders for path in sorted((ROOT / folder).glob("*.py"))]
-    files += [ROOT / "zoo" / f"{name}.py" for name in MODULES]
-    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:12]
+    return code_version(files + [ROOT / "zoo" / "learning" / f"{name}.py" for name in MODULES])
 
 
 def _result(arguments: argparse.Namespace) -> dict[str, Any]:

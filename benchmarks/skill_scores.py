@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zoo.resampling import RESAMPLES, draw, interval_of
+from zoo.scores.resampling import RESAMPLES, draw, interval_of
 
 Array = npt.NDArray[np.float64]
 

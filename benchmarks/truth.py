@@ -24,12 +24,12 @@ import rasterio
 from filelock import FileLock
 from fine_maps import DEFAULT, PEERS, Scene, fine_maps, scored
 
-from zoo.cells import read_cells
 from zoo.granules import Selection
 from zoo.grids import ease2_geobox, geographic_bounds
 from zoo.inputs import Request, open_coarse, open_stack
 from zoo.predictors import PAPER
-from zoo.samples import from_cells
+from zoo.samples.cells import read_cells
+from zoo.samples.rows import from_cells
 from zoo.simulate import simulate_scene
 from zoo.stack.layers import Stack
 from zoo.types import Area

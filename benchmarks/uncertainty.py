@@ -13,7 +13,6 @@ go to benchmarks/results/uncertainty.json, and as text to docs/uncertainty.md.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import sys
@@ -25,15 +24,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from code_version import code_version
 from skill import ROOT, TASKS, Table
 from uncertainty_page import page
 
-from zoo.applicability import sensitivity
-from zoo.conformal import LEVEL, interval_score
-from zoo.fitting import Context, fit, out_of_fold
-from zoo.recipe import Recipe
-from zoo.splits import leave_group_out
-from zoo.uncertainty import Uncertainty, uncertainty_of
+from zoo.learning.applicability import sensitivity
+from zoo.learning.conformal import LEVEL, interval_score
+from zoo.learning.fitting import Context, fit, out_of_fold
+from zoo.learning.splits import leave_group_out
+from zoo.learning.uncertainty import Uncertainty, uncertainty_of
+from zoo.model.recipe import Recipe
 
 Floats = npt.NDArray[np.float64]
 
@@ -41,6 +41,7 @@ FOLDS = 5
 RESAMPLES = 2000
 MODELS = ("dbn", "rf", "hgb")
 SOURCES = ("feature_selection", "fitting", "splits", "applicability")
+"""Of `zoo.learning`."""
 CLIP = (0.0, 1.0)
 
 
@@ -239,10 +240,9 @@ def _number(value: Any) -> float | None:
 
 @cache
 def _version(model: str) -> str:
-    """Say which code made a fit: the content of the plugin's files and of what training takes from the host."""
+    """Say which code made a fit: the plugin's and of what training takes from the host."""
     files = sorted((ROOT / "plugins" / f"zoo_{model}").glob("*.py"))
-    files += [ROOT / "zoo" / f"{name}.py" for name in SOURCES]
-    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:12]
+    return code_version(files + [ROOT / "zoo" / "learning" / f"{name}.py" for name in SOURCES])
 
 
 if __name__ == "__main__":

@@ -14,16 +14,16 @@ import numpy.typing as npt
 
 from zoo import __version__
 from zoo.errors import DataError, UsageError
-from zoo.map_windows import DOMAIN, Domain, FurtherBand, MapMaker, Window, asked_of, corrected
-from zoo.pipeline import Overlap, behind
 from zoo.stack.opened import cut
+from zoo.tiles.pipeline import Overlap, behind
+from zoo.tiles.windows import DOMAIN, Domain, FurtherBand, MapMaker, Window, asked_of, corrected
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from zoo.correction import Mode
+    from zoo.inference.runtime import Session
     from zoo.registry import Registry, Resolved
-    from zoo.runtime import Session
     from zoo.stack import Stack
 
 BLOCK = 512
@@ -86,12 +86,12 @@ def open_session(
     """Return a model's version and a session over its ONNX file, whose hash was checked; exported first if need be.
 
     With a `tolerance` (m3 m-3), or a `precision` other than float32, the session is a `CertifiedSession` over the
-    form of the model that `zoo.certified.variant` chooses, if there is one.
+    form of the model that `zoo.inference.certified.variant` chooses, if there is one.
     """
-    from zoo.artefact import TrainedModel
-    from zoo.certified import CERTIFIED_ON, CertifiedSession, variant
-    from zoo.exporting import export_model
-    from zoo.runtime import Session
+    from zoo.inference.certified import CERTIFIED_ON, CertifiedSession, variant
+    from zoo.inference.runtime import Session
+    from zoo.model.artefact import TrainedModel
+    from zoo.model.exporting import export_model
 
     version = registry.resolve(ref)
     if "onnx" not in version.record.artefacts:
@@ -134,7 +134,7 @@ def predict_map(
     correct : how, `none`, `smooth` or `exact`; intervals move with the map
     sensor_error : standard deviation of the coarse field, m3 m-3; the means are then kept within it
     texture : how much of the map's differences inside cells to believe when it is corrected, 0 to 1
-    extras : further outputs of the model that become bands, see `zoo.runtime.Session.extras`
+    extras : further outputs of the model that become bands, see `zoo.inference.runtime.Session.extras`
     further : bands made of the predictors and the finished values
     strict : largest share of pixels out of the model's domain that is let through. Without it, and without
         `dissimilarity_index` among the extras, one pixel in `SAMPLED` is compared with the training
@@ -198,8 +198,8 @@ def predict_table(
     """Predict every row of a parquet or CSV table; writes it with `soil_moisture` and the extras as columns."""
     import pandas as pd
 
-    from zoo.missing import NO_VALUE, PatternSession
-    from zoo.samples import read_table
+    from zoo.inference.patterns import NO_VALUE, PatternSession
+    from zoo.samples.rows import read_table
     from zoo.writers import write_table
 
     rows = read_table(table)

@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from zoo.ablation import Ablated, ablation
-from zoo.applicability import sensitivity
-from zoo.artefact import PHYSICAL_RANGE, Feature, TrainedModel, calibration_rows, probe_rows
 from zoo.errors import DataError
-from zoo.fitting import Context, fit
-from zoo.fitting import out_of_fold as held_out_predictions
-from zoo.metrics import score_table
+from zoo.learning.ablation import Ablated, ablation
+from zoo.learning.applicability import sensitivity
+from zoo.learning.fitting import Context, fit
+from zoo.learning.fitting import out_of_fold as held_out_predictions
+from zoo.learning.splits import Fold, Use, folds_for, units_for
+from zoo.learning.uncertainty import Uncertainty, uncertainty_of
+from zoo.model.artefact import PHYSICAL_RANGE, Feature, TrainedModel, calibration_rows, probe_rows
+from zoo.model.recipe import Recipe
 from zoo.plugins import host
 from zoo.progress import task
-from zoo.recipe import Recipe
 from zoo.registry import Registry, Resolved, VersionRecord, schema, score_records
-from zoo.splits import Fold, Use, folds_for, units_for
+from zoo.scores.metrics import score_table
 from zoo.types import Downscaler, DownscalerSpec, ModelRef, Score
-from zoo.uncertainty import Uncertainty, uncertainty_of
 
 if TYPE_CHECKING:
-    from zoo.samples import Samples
+    from zoo.samples.rows import Samples
 
 
 @dataclass(frozen=True, slots=True)

@@ -274,7 +274,7 @@ class Downscaler(Protocol):
 
     It takes predictors in their own units and returns m3 m-3: scaling is inside. Its trained state is a flat
     dictionary of arrays, stored without pickle. A parameter `use` is set to what the model is declared to be for
-    (`zoo.splits.Use`), and a `fit` with keywords `places` or `times` is given them, where they are known.
+    (`zoo.learning.splits.Use`), and a `fit` with keywords `places` or `times` is given them, where they are known.
     """
 
     def fit(

@@ -12,14 +12,14 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from zoo.errors import DataError, UsageError
-from zoo.gains import downscaling_gains
 from zoo.granules import Selection
 from zoo.grids import geobox_of
 from zoo.inputs import open_coarse_file, sensor_of
 from zoo.maps import RASTER, date_of, read_map
-from zoo.matching import NEAREST, Match, Pairs, match_field, match_stations, values_at
-from zoo.metrics import METRICS, p_value, pearson_r, score_table
-from zoo.references import open_reference, reference_of
+from zoo.matching.pairs import NEAREST, Match, Pairs, match_field, match_stations, values_at
+from zoo.matching.references import open_reference, reference_of
+from zoo.scores.gains import downscaling_gains
+from zoo.scores.metrics import METRICS, p_value, pearson_r, score_table
 from zoo.stack.area_mean import area_of
 from zoo.types import Score
 
@@ -38,7 +38,7 @@ class Validation:
     Attributes
     ----------
     scores : one estimator against one reference
-    pairs : the values behind them, see `zoo.matching`
+    pairs : the values behind them, see `zoo.matching.pairs`
     dropped : stations or cells left out, by reason
     p : p of r under no correlation; None where rows are blocks of a field and not independent
     model : `name@vN` that the map says it was made with, None if it does not
@@ -85,7 +85,7 @@ def validate_map(
     Parameters
     ----------
     map_source : .tif or .nc file, or an array, m3 m-3
-    reference : table of stations, raster, sensor granule, or one of the two in memory; see `zoo.matching` for
+    reference : table of stations, raster, sensor granule, or one of the two in memory; see `zoo.matching.pairs` for
         how each is brought together with the map
     when : the day, time and window in which stations count; by default the map's own day, UTC
     depth : layer of the stations, metres
@@ -94,8 +94,8 @@ def validate_map(
     seen : whether the model was trained on the reference; the scores then say so
     seed : of the bootstrap
     match : how the map is read at a station
-    coarse : the coarse field that the map was made from: adds the gains over it at the stations (see `zoo.gains`)
-        and the coarse consistency
+    coarse : the coarse field that the map was made from: adds the gains over it at the stations
+        (see `zoo.scores.gains`) and the coarse consistency
     metrics : which
     selection : what to take of a file of stations, keywords of `zoo.types.StationSelection`
 

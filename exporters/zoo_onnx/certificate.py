@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zoo.certified import Certificate, NotCertifiedError
-from zoo.runtime import Session
+from zoo.inference.certified import Certificate, NotCertifiedError
+from zoo.inference.runtime import Session
 
 LEAST_PIXELS = 1000
 """Held-out pixels without which 99.9 % means nothing."""

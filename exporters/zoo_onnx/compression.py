@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from zoo.certified import Certificate, NotCertifiedError
+from zoo.inference.certified import Certificate, NotCertifiedError
 from zoo.progress import task
 from zoo_onnx import packaging, small_graph
 from zoo_onnx.certificate import LEAST_PIXELS, certify
@@ -21,8 +21,8 @@ from zoo_onnx.selection import ROWS, Shape, SmallNetwork, select
 from zoo_onnx.trained import Ramps, TrainedNetwork, as_codes
 
 if TYPE_CHECKING:
-    from zoo.artefact import TrainedModel
-    from zoo.runtime import Session
+    from zoo.inference.runtime import Session
+    from zoo.model.artefact import TrainedModel
 
 Rows = npt.NDArray[np.float32]
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zoo.artefact import TrainedModel, write_bytes
 from zoo.errors import UsageError
+from zoo.inference.runtime import Session
+from zoo.model.artefact import TrainedModel, write_bytes
 from zoo.plugins import host, load
-from zoo.runtime import Session
 from zoo.types import DownscalerSpec
 from zoo_onnx import packaging, parity
 

@@ -14,7 +14,7 @@ from zoo.errors import ZooError
 from zoo_onnx import uncertainty
 
 if TYPE_CHECKING:
-    from zoo.artefact import TrainedModel
+    from zoo.model.artefact import TrainedModel
 
 OPSET, IR = 17, 8
 """Version of ONNX's own operators (ONNX 1.12) and of the file; other domains keep the version that the graph has."""

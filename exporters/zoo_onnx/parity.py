@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.errors import IntegrityError
-from zoo.runtime import Session
+from zoo.inference.runtime import Session
 from zoo_onnx import uncertainty
 
 if TYPE_CHECKING:
-    from zoo.artefact import TrainedModel
+    from zoo.model.artefact import TrainedModel
 
 TOLERANCE = 1e-5
 """Largest difference allowed where the downscaler names none, m3 m-3; SMAP itself aims at 0.04 m3 m-3."""

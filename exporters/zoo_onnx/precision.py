@@ -18,8 +18,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from zoo.certified import Certificate, NotCertifiedError
-from zoo.runtime import Session
+from zoo.inference.certified import Certificate, NotCertifiedError
+from zoo.inference.runtime import Session
 from zoo_onnx.certificate import LEAST_PIXELS, certify, measure
 
 WIDE = 64

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from zoo.certified import Certificate
+from zoo.inference.certified import Certificate
 from zoo_onnx.selection import SmallNetwork
 from zoo_onnx.trained import Ramps
 

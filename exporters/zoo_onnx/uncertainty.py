@@ -16,14 +16,14 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from zoo.applicability import Applicability
-from zoo.conformal import Interval
 from zoo.errors import IntegrityError
-from zoo.light_graph import BRANCH
+from zoo.inference.light_graph import BRANCH
+from zoo.learning.applicability import Applicability
+from zoo.learning.conformal import Interval
 
 if TYPE_CHECKING:
-    from zoo.artefact import TrainedModel
-    from zoo.runtime import Session
+    from zoo.inference.runtime import Session
+    from zoo.model.artefact import TrainedModel
 
 __all__ = ["INDEX", "LOWER", "UPPER", "Part", "check", "part_of"]
 
@@ -161,7 +161,7 @@ def _nearest(branch: _Branch, coded: str, rows: npt.NDArray[np.float32], number:
 
 
 def _add_ends(branch: _Branch, interval: Interval) -> None:
-    """Add the sum of `zoo.conformal.Interval`, and what follows from it."""
+    """Add the sum of `zoo.learning.conformal.Interval`, and what follows from it."""
     log_factor = float(np.log(interval.factor))
     low, high = (limit + log_factor for limit in interval.limits)
     terms = [branch.constant("bias", [[interval.bias + log_factor]])]

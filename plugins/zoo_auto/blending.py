@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
 
-from zoo.splits import Fold
+from zoo.learning.splits import Fold
 
 Array = npt.NDArray[np.float64]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from zoo.learning.splits import Use
+from zoo.model.recipe import Recipe
 from zoo.plugins import host, load
-from zoo.recipe import Recipe
-from zoo.splits import Use
 from zoo.types import Downscaler, DownscalerSpec
 from zoo_auto.ridge import Ridge
 
@@ -27,7 +27,7 @@ def installed() -> list[str]:
 
 
 def make(name: str, parameters: Mapping[str, Any], seed: int, use: Use) -> Downscaler:
-    """Make the unfitted estimator behind a name; what cannot be made raises as `zoo.recipe.Recipe` does."""
+    """Make the unfitted estimator behind a name; what cannot be made raises as `zoo.model.recipe.Recipe` does."""
     if name == RIDGE:
         return Ridge(**parameters)
     downscaler, _, preset = name.partition(":")

@@ -13,9 +13,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted, validate_data
 
 from zoo.errors import ZooError
-from zoo.feature_selection import select_features
-from zoo.fitting import Context, fit
-from zoo.splits import Fold, Use, check_use, folds_for
+from zoo.learning.feature_selection import select_features
+from zoo.learning.fitting import Context, fit
+from zoo.learning.splits import Fold, Use, check_use, folds_for
 from zoo_auto import candidates
 from zoo_auto.blending import choose
 from zoo_auto.graph import Part, join
@@ -43,17 +43,17 @@ class AutoDownscaler(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """The best downscaler for a declared use, or a blend of several, chosen by an inner cross-validation.
 
     All candidates predict the same inner folds, which mirror the use: whole groups for `space`, later times for
-    `time`, both at once for `both` (`zoo.splits`). Weights not below 0 with sum 1 are fitted to these predictions. The
-    blend is kept if it beats the best candidate on folds that its weights have not seen, else the best candidate alone.
-    Before, predictors that only name places are left out (`zoo.feature_selection`). What is kept is trained again on
-    all rows.
+    `time`, both at once for `both` (`zoo.learning.splits`). Weights not below 0 with sum 1 are fitted to these
+    predictions. The blend is kept if it beats the best candidate on folds that its weights have not seen, else the
+    best candidate alone. Before, predictors that only name places are left out (`zoo.learning.feature_selection`).
+    What is kept is trained again on all rows.
 
     Parameters
     ----------
     use : `space`, `time` or `both`
     candidates : names, `NAME[:PRESET]`; all installed downscalers and `ridge` without it
     settings : parameters of a candidate over its preset, by name
-    folds : inner folds of groups; of later times `zoo.splits.TIME_FOLDS`
+    folds : inner folds of groups; of later times `zoo.learning.splits.TIME_FOLDS`
     rows : most rows of the inner cross-validation, drawn at random
     blend : whether a blend may be chosen
     screen : whether predictors that only name places are left out

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zoo.fitting import Context
+from zoo.learning.fitting import Context
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,9 +13,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted, validate_data
 
 from zoo.errors import ZooError
-from zoo.feature_selection import Selection, select_features
+from zoo.learning.feature_selection import Selection, select_features
+from zoo.learning.splits import Use
 from zoo.progress import track
-from zoo.splits import Use
 from zoo_dbn import scaling
 from zoo_dbn.members import Kind, kinds_of, mean_course, side_by_side
 from zoo_dbn.network import FineTuning, Network, Sample, fine_tune, initial_network
@@ -74,7 +74,7 @@ class DeepBeliefNetwork(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     n_members : networks from different random numbers, averaged
     input_noise : standard deviation of noise on the coded inputs in back-propagation; `auto` is .1, and .3 with bins
     screening : leave out predictors that only name the places of training, and find those of which single values
-        tell (`zoo.feature_selection`); without groups all are kept
+        tell (`zoo.learning.feature_selection`); without groups all are kept
     use : where the model will be asked: `space`, `time` or `both`, new places, other times or both
     device : `cpu`, `cuda` or `auto`
     random_state : seed; on one machine's CPU the same seed gives the same bits

@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from zoo.errors import UsageError
-from zoo.splits import USES
+from zoo.learning.splits import USES
 from zoo_dbn.scaling import SCALINGS
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
-from zoo.feature_selection import LEVEL_ROWS, STEPS, Selection, steps_between
+from zoo.learning.feature_selection import LEVEL_ROWS, STEPS, Selection, steps_between
 from zoo_dbn.rows import Floats
 
 QUANTILE_LIMIT = 2.0

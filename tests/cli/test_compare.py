@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 from zoo.cli import compare as command
 from zoo.cli import products
 from zoo.errors import UnknownNameError, UsageError
-from zoo.metrics import ALL_METRICS
 from zoo.registry import Registry
+from zoo.scores.metrics import ALL_METRICS
 
 RECORD = {
     "architecture": "rf",

@@ -15,9 +15,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from zoo.artefact import Feature, TrainedModel, probe_rows
 from zoo.errors import DataError, IntegrityError, UnknownNameError, UsageError, ZooError
-from zoo.runtime import Session
+from zoo.inference.runtime import Session
+from zoo.model.artefact import Feature, TrainedModel, probe_rows
 from zoo_onnx import packaging, parity
 from zoo_onnx.exporter import OnnxExporter
 from zoo_rf.estimator import RandomForest

@@ -14,10 +14,10 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from zoo.artefact import Feature, TrainedModel, probe_rows
-from zoo.certified import Certificate, CertifiedSession, NotCertifiedError
 from zoo.errors import IntegrityError, ZooError
-from zoo.runtime import Session
+from zoo.inference.certified import Certificate, CertifiedSession, NotCertifiedError
+from zoo.inference.runtime import Session
+from zoo.model.artefact import Feature, TrainedModel, probe_rows
 from zoo_dbn.onnx import build_model
 from zoo_onnx import packaging
 from zoo_onnx.certificate import certify

@@ -8,9 +8,9 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from zoo.artefact import Feature, TrainedModel, probe_rows
-from zoo.certified import Certificate, NotCertifiedError
-from zoo.runtime import Session
+from zoo.inference.certified import Certificate, NotCertifiedError
+from zoo.inference.runtime import Session
+from zoo.model.artefact import Feature, TrainedModel, probe_rows
 from zoo_dbn.estimator import DeepBeliefNetwork
 from zoo_onnx import packaging, precision
 from zoo_onnx.precision import certified, narrowed

@@ -11,15 +11,15 @@ import onnxruntime
 import pandas as pd
 import pytest
 
-from zoo.applicability import Applicability
-from zoo.artefact import TrainedModel
-from zoo.conformal import Interval
 from zoo.errors import IntegrityError
-from zoo.light_graph import without_extras
-from zoo.recipe import Recipe
+from zoo.inference.light_graph import without_extras
+from zoo.inference.runtime import ALWAYS, Session
+from zoo.learning.applicability import Applicability
+from zoo.learning.conformal import Interval
+from zoo.model.artefact import TrainedModel
+from zoo.model.recipe import Recipe
 from zoo.registry import Registry
-from zoo.runtime import ALWAYS, Session
-from zoo.samples import from_table
+from zoo.samples.rows import from_table
 from zoo.training import train
 from zoo_onnx import packaging, parity
 from zoo_onnx.exporter import OnnxExporter

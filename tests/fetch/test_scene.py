@@ -11,7 +11,7 @@ from loopback_archive import Trouble, serve_scene
 from zoo.cli import main
 from zoo.granules import Selection
 from zoo.inputs import Request
-from zoo.samples import from_granules
+from zoo.samples.rows import from_granules
 
 BOX = (115.0, 41.0, 117.0, 43.0)
 

@@ -15,7 +15,7 @@ from zoo.cli import main
 from zoo.granules import Selection
 from zoo.inputs import Request
 from zoo.simulate import Scene, simulate_scene
-from zoo.stacking import make_stack
+from zoo.stack.folder import make_stack
 from zoo.types import Area
 
 AREA = Area(115.9, 41.9, 116.3, 42.2)
@@ -80,7 +80,14 @@ def in_child() -> Callable[..., int]:
     """
     context = get_context("forkserver")
     context.set_forkserver_preload(
-        ["zoo.mapping", "zoo.stacking", "zoo.training", "zoo.map_report", "zoo.quicklook", "sklearn.ensemble"]
+        [
+            "zoo.mapping.workflow",
+            "zoo.stack.folder",
+            "zoo.training",
+            "zoo.mapping.report",
+            "zoo.stack.quicklook",
+            "sklearn.ensemble",
+        ]
     )
 
     def child(script: str, **given: object) -> int:

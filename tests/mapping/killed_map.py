@@ -6,8 +6,8 @@ from pathlib import Path
 
 os.environ.update(ENVIRONMENT)  # type: ignore[name-defined]  # noqa: F821
 
-from zoo.mapping import Plan, make_map  # noqa: E402
-from zoo.steps import Steps  # noqa: E402
+from zoo.mapping.steps import Steps  # noqa: E402
+from zoo.mapping.workflow import Plan, make_map  # noqa: E402
 
 remember = Steps._remember
 

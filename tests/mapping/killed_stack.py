@@ -6,7 +6,7 @@ from pathlib import Path
 
 os.environ.update(ENVIRONMENT)  # type: ignore[name-defined]  # noqa: F821
 
-from zoo import stacking  # noqa: E402
+from zoo.stack import folder as stacking  # noqa: E402
 
 to_cog = stacking._to_cog
 written = []

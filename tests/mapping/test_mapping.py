@@ -9,9 +9,9 @@ import pytest
 import rasterio
 
 from zoo.cli import main
-from zoo.mapping import STEPS, Plan, make_map
+from zoo.mapping.workflow import STEPS, Plan, make_map
 from zoo.registry import Registry
-from zoo.samples import from_stack
+from zoo.samples.rows import from_stack
 from zoo.validation import CONSISTENCY
 
 LAYERS = ("lst", "ndvi", "dem", "swir1")

@@ -10,7 +10,7 @@ import pytest
 import rasterio
 
 from zoo.errors import ZooError
-from zoo.mapping import Plan, make_map
+from zoo.mapping.workflow import Plan, make_map
 from zoo.predictors import PAPER
 from zoo.registry import Registry
 

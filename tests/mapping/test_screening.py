@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from zoo.errors import DataError
-from zoo.samples import from_table
-from zoo.screening import partial_correlation, screen, screening_figure
+from zoo.explain.screening import partial_correlation, screen, screening_figure
+from zoo.samples.rows import from_table
 
 
 def draw(seed, n=60, k=4):

@@ -10,14 +10,14 @@ import rasterio
 import xarray as xr
 from pyproj import CRS
 
-from zoo.cells import stacked_cells
 from zoo.errors import DataError, IntegrityError, UnknownNameError, UsageError
-from zoo.fingerprint import file_hashes
 from zoo.inputs import open_coarse
 from zoo.predictors import PAPER
-from zoo.samples import from_granules, from_stack
+from zoo.samples.cells import stacked_cells
+from zoo.samples.fingerprint import file_hashes
+from zoo.samples.rows import from_granules, from_stack
 from zoo.stack import build_stack, coarse_means
-from zoo.stacking import StackFolder, make_stack
+from zoo.stack.folder import StackFolder, make_stack
 
 
 @pytest.fixture(scope="module")

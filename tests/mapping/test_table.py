@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pyproj
 import pytest
 
-from zoo.cells import stacked_cells
 from zoo.errors import DataError, IntegrityError
-from zoo.recipe import Recipe
+from zoo.model.recipe import Recipe
 from zoo.registry import Registry
-from zoo.samples import from_stack, from_table
-from zoo.table import defaults, make_table, read_record
+from zoo.samples.cells import stacked_cells
+from zoo.samples.rows import from_stack, from_table
+from zoo.samples.table import defaults, make_table, read_record
 from zoo.training import train
 
 FEATURES = ("lst", "ndvi", "dem")

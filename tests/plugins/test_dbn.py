@@ -13,7 +13,7 @@ import torch
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from zoo.errors import ZooError
-from zoo.feature_selection import Selection
+from zoo.learning.feature_selection import Selection
 from zoo.predictors import PAPER, PAPER_EQ1
 from zoo.types import Downscaler
 from zoo_dbn.estimator import DeepBeliefNetwork

@@ -14,7 +14,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import zoo_hgb
-from zoo.artefact import Feature, TrainedModel, probe_rows
+from zoo.model.artefact import Feature, TrainedModel, probe_rows
 from zoo_hgb.estimator import HistogramGradientBoosting
 from zoo_onnx.exporter import OnnxExporter
 

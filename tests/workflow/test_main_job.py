@@ -33,7 +33,7 @@ def value(result, estimator, metric, reference=""):
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    from zoo.demo import demonstrate
+    from zoo.demo.workflow import demonstrate
 
     folder = tmp_path_factory.mktemp("demo")
     base = tmp_path_factory.getbasetemp()
@@ -104,8 +104,8 @@ def test_the_published_model_predicts_the_sample_scene_without_any_option(tmp_pa
 
 
 def test_a_table_is_predicted_row_by_row_like_the_map(tmp_path, capsys, monkeypatch):
+    from zoo.inference.runtime import Session
     from zoo.registry import Registry
-    from zoo.runtime import Session
 
     session = Session(Registry.open().resolve("smd-rf@v1").path("onnx"))
     rng = np.random.default_rng(0)

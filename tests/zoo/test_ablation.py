@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from zoo.ablation import ablation, residual_around
-from zoo.recipe import Recipe
+from zoo.learning.ablation import ablation, residual_around
+from zoo.model.recipe import Recipe
 from zoo.registry import Registry
 from zoo.registry.card import card
-from zoo.samples import from_table
+from zoo.samples.rows import from_table
 from zoo.training import train
 
 NETWORK = {"hidden_layers_structure": [8], "n_members": 1, "BP_epochs": 3, "RBM_epochs": 1, "pretrain": False}
@@ -67,7 +67,7 @@ def test_pre_training_is_compared_where_there_is_any(samples):
 
 
 def test_of_a_large_table_a_part_is_drawn_and_that_is_said(samples, monkeypatch):
-    monkeypatch.setattr("zoo.ablation.MOST_ROWS", 60)
+    monkeypatch.setattr("zoo.learning.ablation.MOST_ROWS", 60)
     found = ablation(samples, Recipe("rf", parameters={"n_estimators": 5}, folds=3))
     assert found[0].n == 60
     assert "60 of 144 rows" in found[0].how

@@ -9,9 +9,9 @@ import pytest
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
 
-from zoo.applicability import Applicability, area_of_applicability, farthest_points, sensitivity
 from zoo.errors import IntegrityError
-from zoo.splits import leave_group_out
+from zoo.learning.applicability import Applicability, area_of_applicability, farthest_points, sensitivity
+from zoo.learning.splits import leave_group_out
 
 WEIGHTS = np.array([1.0, 0.25, 2.0, 0.0])
 SCALES = np.array([1.0, 30.0, 1e-3, 5.0])

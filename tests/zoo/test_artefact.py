@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from zoo.artefact import PHYSICAL_RANGE, Feature, Header, TrainedModel, probe_rows, write_bytes
 from zoo.errors import DataError, IntegrityError, UsageError
+from zoo.model.artefact import PHYSICAL_RANGE, Feature, Header, TrainedModel, probe_rows, write_bytes
 
 MODEL = TrainedModel(
     downscaler="rf",

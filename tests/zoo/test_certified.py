@@ -14,11 +14,11 @@ import typer
 from rasterio.transform import from_origin
 from typer.testing import CliRunner
 
-from zoo.artefact import Feature, TrainedModel, calibration_rows, probe_rows
-from zoo.calibration import calibration_pixels
-from zoo.certified import CertifiedSession, NotCertifiedError, covering, kind_of, variant
 from zoo.cli import export, predict
 from zoo.errors import DataError, IntegrityError, UsageError
+from zoo.inference.certified import CertifiedSession, NotCertifiedError, covering, kind_of, variant
+from zoo.model.artefact import Feature, TrainedModel, calibration_rows, probe_rows
+from zoo.model.calibration import calibration_pixels
 from zoo.prediction import open_session
 from zoo.registry import Registry, layers
 from zoo.registry.schema import Artefact

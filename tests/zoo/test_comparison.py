@@ -10,10 +10,10 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from rasterio import warp
 
-from zoo.comparison import compare_columns, compare_maps
 from zoo.errors import DataError, UsageError
 from zoo.grids import as_array
-from zoo.matching import match_field
+from zoo.matching.comparison import compare_columns, compare_maps
+from zoo.matching.pairs import match_field
 
 BOX = GeoBox((36, 36), Affine(1000, 0, 500_000, 0, -1000, 4_700_000), "EPSG:32650")
 COARSE = GeoBox((4, 4), Affine(9000, 0, 500_000, 0, -9000, 4_700_000), "EPSG:32650")

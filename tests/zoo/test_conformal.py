@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from zoo.conformal import Interval, calibrate, group_quantile, interval_score, shifted
 from zoo.errors import IntegrityError
+from zoo.learning.conformal import Interval, calibrate, group_quantile, interval_score, shifted
 
 
 def simulated(groups: int, rows: int = 60, seed: int = 0):

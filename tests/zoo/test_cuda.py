@@ -15,10 +15,10 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from zoo import cuda
-from zoo.cuda import CUDA, Lane, Lanes
 from zoo.errors import ZooError
-from zoo.runtime import Session
+from zoo.inference import cuda
+from zoo.inference.cuda import CUDA, Lane, Lanes
+from zoo.inference.runtime import Session
 from zoo_onnx.precision import narrowed
 
 HEADER = (

@@ -12,12 +12,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from zoo.artefact import Feature, TrainedModel, probe_rows
 from zoo.cli import export as command
 from zoo.errors import IntegrityError, UnknownNameError, ZooError
-from zoo.exporting import export_model
+from zoo.inference.runtime import Session
+from zoo.model.artefact import Feature, TrainedModel, probe_rows
+from zoo.model.exporting import export_model
 from zoo.registry import Registry, layers
-from zoo.runtime import Session
 from zoo_rf.estimator import RandomForest
 
 RECORD = {

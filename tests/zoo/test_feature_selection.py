@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zoo.errors import DataError, UsageError
-from zoo.feature_selection import few_valued, gain, select_features, static_features, within_share
+from zoo.learning.feature_selection import few_valued, gain, select_features, static_features, within_share
 
 PLACES, DAYS = 24, 60
 SOIL, DAY, WETNESS = range(3)

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from zoo.errors import DataError
-from zoo.gains import GAINS, downscaling_gains
+from zoo.scores.gains import GAINS, downscaling_gains
 
 LABELS = {"estimator": "rf", "reference": "stations", "split": "independent"}
 

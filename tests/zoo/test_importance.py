@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from zoo.errors import DataError
-from zoo.importance import held_out_importance, importance
-from zoo.recipe import Recipe
+from zoo.explain.importance import held_out_importance, importance
+from zoo.explain.response import partial_dependence, sample_stack
+from zoo.model.recipe import Recipe
 from zoo.registry.schema import Target
-from zoo.response import partial_dependence, sample_stack
-from zoo.samples import Samples, dataset_record
+from zoo.samples.rows import Samples, dataset_record
 from zoo.types import LayerSpec
 
 RNG = np.random.default_rng(5)

@@ -15,7 +15,7 @@ from rasterio import warp
 from zoo.errors import DataError, UsageError
 from zoo.granules import Selection
 from zoo.grids import as_array
-from zoo.map_series import validate_series
+from zoo.matching.map_series import validate_series
 
 BOX = GeoBox((18, 18), Affine(1000, 0, 500_000, 0, -1000, 4_700_000), "EPSG:32650")
 COARSE = GeoBox((2, 2), Affine(9000, 0, 500_000, 0, -9000, 4_700_000), "EPSG:32650")

@@ -16,7 +16,7 @@ from scipy.ndimage import map_coordinates, uniform_filter
 from zoo.errors import UsageError
 from zoo.granules import Selection
 from zoo.grids import as_array
-from zoo.matching import Match, match_stations, on_grid_of, values_at
+from zoo.matching.pairs import Match, match_stations, on_grid_of, values_at
 
 BOX = GeoBox((20, 30), Affine(1000, 0, 500_000, 0, -1000, 4_700_000), "EPSG:32650")
 DAY = Selection(date(2019, 9, 25))

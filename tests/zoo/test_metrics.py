@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from zoo import intervals, metrics
 from zoo.errors import DataError, UnknownNameError
-from zoo.metrics import ALL_METRICS, METRICS, score_table
-from zoo.moments import metric_of, pair_sums, spearman_of
-from zoo.resampling import time_blocks
+from zoo.scores import intervals, metrics
+from zoo.scores.metrics import ALL_METRICS, METRICS, score_table
+from zoo.scores.moments import metric_of, pair_sums, spearman_of
+from zoo.scores.resampling import time_blocks
 from zoo.types import Score
 
 LABELS = {"estimator": "rf", "reference": "stations", "split": "independent"}

@@ -15,18 +15,18 @@ import rasterio
 from affine import Affine
 from onnx import TensorProto, helper, numpy_helper
 
-from zoo.artefact import Feature, Header
 from zoo.cli import main
 from zoo.errors import DataError, IntegrityError, UnknownNameError, UsageError
-from zoo.fallbacks import exported_kinds, kind_without, sets_of, train_fallbacks
+from zoo.gapfill.prediction import bridged, open_series, parse_ways
 from zoo.gapfill.ways import Dated
-from zoo.gaps import bridged, open_series, parse_ways
-from zoo.missing import FALLBACK, NO_VALUE, OBSERVED, Pattern, PatternSession, fewest, packed, patterns_of
+from zoo.inference.patterns import FALLBACK, NO_VALUE, OBSERVED, Pattern, PatternSession, fewest, packed, patterns_of
+from zoo.inference.runtime import Session
+from zoo.model.artefact import Feature, Header
+from zoo.model.fallbacks import exported_kinds, kind_without, sets_of, train_fallbacks
+from zoo.model.recipe import Recipe
 from zoo.prediction import open_session, predict_map
-from zoo.recipe import Recipe
 from zoo.registry import Registry, Resolved
-from zoo.runtime import Session
-from zoo.samples import Samples, from_table
+from zoo.samples.rows import Samples, from_table
 from zoo.stack import Stack
 from zoo.training import train
 

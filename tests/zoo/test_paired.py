@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from zoo import metrics
 from zoo.errors import DataError
-from zoo.paired import Difference, paired_differences, pitman_morgan, williams
+from zoo.scores import metrics
+from zoo.scores.paired import Difference, paired_differences, pitman_morgan, williams
 
 
 def sample(n: int = 34, seed: int = 0, noises: tuple[float, float] = (0.02, 0.05)) -> tuple[np.ndarray, ...]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zoo.pipeline import HELD, Overlap, ahead, behind, in_stage
-from zoo.spool import spool
+from zoo.tiles.pipeline import HELD, Overlap, ahead, behind, in_stage
+from zoo.tiles.spool import spool
 
 
 @pytest.mark.parametrize("threads", [0, 1, 3])

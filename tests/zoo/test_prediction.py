@@ -19,14 +19,14 @@ from rasterio.transform import from_origin
 
 from zoo.errors import DataError
 from zoo.grids import as_array
-from zoo.map_windows import UNCERTAINTY, FurtherBand
-from zoo.pipeline import Overlap
+from zoo.inference.runtime import Session
 from zoo.prediction import Prediction, predict_map, predict_table
 from zoo.registry import Resolved
-from zoo.runtime import Session
 from zoo.stack import Stack
 from zoo.stack.opened import OpenedStack, window_shape
 from zoo.stack.sources import Layer
+from zoo.tiles.pipeline import Overlap
+from zoo.tiles.windows import UNCERTAINTY, FurtherBand
 from zoo.writers import Band
 
 NAMES = ["lst", "ndvi", "dem"]

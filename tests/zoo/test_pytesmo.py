@@ -8,8 +8,8 @@ import pytest
 pytest.importorskip("numba", reason="pytesmo is not installed")
 reference = pytest.importorskip("pytesmo.metrics", reason="pytesmo is not installed")
 
-from zoo.metrics import ALL_METRICS, score_table  # noqa: E402
-from zoo.triple_collocation import triple_collocation  # noqa: E402
+from zoo.scores.metrics import ALL_METRICS, score_table  # noqa: E402
+from zoo.scores.triple_collocation import triple_collocation  # noqa: E402
 from zoo.types import Score  # noqa: E402
 
 

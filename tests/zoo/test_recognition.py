@@ -10,8 +10,8 @@ import pytest
 from matplotlib.image import imsave
 
 from zoo.errors import DataError
+from zoo.explain.inspection import inspect_files
 from zoo.granules import claimed, files_under, recognise
-from zoo.inspection import inspect_files
 from zoo.plugins import host
 from zoo.types import PredictorSpec, SensorSpec
 

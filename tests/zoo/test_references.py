@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from odc.geo.geobox import GeoBox
 
-from zoo import Area, ReferenceSpec, reference_check, references
+from zoo import Area, ReferenceSpec
 from zoo.errors import DataError, UnknownNameError, UsageError
 from zoo.granules import Selection
 from zoo.grids import as_array, centres
-from zoo.reference_check import check_reference
-from zoo.references import list_reference, open_reference, parse_selection, reference_of
+from zoo.matching import reference_check, references
+from zoo.matching.reference_check import check_reference
+from zoo.matching.references import list_reference, open_reference, parse_selection, reference_of
 from zoo.validation import validate_map
 
 PAPER = [date(2019, month, 25) for month in (3, 5, 7, 9, 11)]

@@ -20,8 +20,9 @@ from matplotlib.figure import Figure
 from odc.geo.geobox import GeoBox
 
 from zoo.errors import UsageError
+from zoo.explain.importance import Importance
+from zoo.explain.response import Response
 from zoo.grids import as_array
-from zoo.importance import Importance
 from zoo.report import figures
 from zoo.report.diagrams import skill_of
 from zoo.report.figures import MOISTURE, Scatter
@@ -29,7 +30,6 @@ from zoo.report.html import Picture, Report, Section, render
 from zoo.report.page import write_report
 from zoo.report.scores import score_tables
 from zoo.report.series import StationSeries, station_series
-from zoo.response import Response
 from zoo.types import Score
 
 FINE = GeoBox((36, 45), Affine(1000, 0, 500_000, 0, -1000, 4_700_000), "EPSG:32650")

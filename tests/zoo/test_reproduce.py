@@ -14,14 +14,14 @@ import pandas as pd
 import pytest
 
 from zoo.errors import UsageError
-from zoo.recipe import Recipe
+from zoo.model.recipe import Recipe
 from zoo.registry import Registry
 from zoo.reproduce import models, printed, run, search
 from zoo.reproduce.models import Outcome
 from zoo.reproduce.run import Reproduction, reproduce
 from zoo.reproduce.scenes import Scenes
 from zoo.reproduce.tasks import Deadline, Task, work_through
-from zoo.samples import from_granules
+from zoo.samples.rows import from_granules
 
 TINY = 0.003
 

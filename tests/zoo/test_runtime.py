@@ -16,9 +16,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from zoo import runtime
 from zoo.errors import DataError, IntegrityError, UsageError, ZooError
-from zoo.runtime import BATCH, Session
+from zoo.inference import runtime
+from zoo.inference.runtime import BATCH, Session
 
 WEIGHTS = np.array([[0.001], [0.25], [-0.0001]], np.float32)
 HEADER = {
@@ -233,6 +233,6 @@ def test_trees_stay_on_the_cpu_and_say_so() -> None:
 
 def test_predicting_imports_neither_torch_nor_scikit_learn_nor_onnx() -> None:
     heavy = ("torch", "sklearn", "onnx", "pandas", "xarray")
-    code = f"import sys, zoo.runtime; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, zoo.inference.runtime; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

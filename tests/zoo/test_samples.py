@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from zoo.errors import DataError, UnknownNameError, UsageError
-from zoo.samples import from_table
+from zoo.samples.rows import from_table
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.errors import DataError, UsageError
-from zoo.splits import check_use, deal, folds_for, leave_group_out, stretches, units_for
+from zoo.learning.splits import check_use, deal, folds_for, leave_group_out, stretches, units_for
 
 
 @given(st.lists(st.integers(0, 12), min_size=30, max_size=200), st.integers(2, 5), st.integers(0, 9))

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from zoo.errors import DataError
-from zoo.metrics import score_table
-from zoo.station_days import StationDays, score_station_days
+from zoo.matching.station_days import StationDays, score_station_days
+from zoo.scores.metrics import score_table
 from zoo.types import Score
 
 METRICS = ("r", "rmse", "ubrmse", "bias")

@@ -15,10 +15,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from zoo.errors import DataError, UnknownNameError
-from zoo.recipe import Recipe, parse_parameter
+from zoo.learning.splits import folds_for
+from zoo.model.recipe import Recipe, parse_parameter
 from zoo.registry import Registry
-from zoo.samples import from_table
-from zoo.splits import folds_for
+from zoo.samples.rows import from_table
 from zoo.training import train
 
 FEATURES = ["lst", "ndvi", "dem"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zoo.errors import DataError
-from zoo.triple_collocation import triple_collocation
+from zoo.scores.triple_collocation import triple_collocation
 
 
 def test_errors_scales_and_ratios_put_in_come_out() -> None:

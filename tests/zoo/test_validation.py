@@ -19,7 +19,7 @@ from zoo.errors import DataError, UsageError
 from zoo.granules import Selection
 from zoo.grids import as_array, ease2_geobox
 from zoo.maps import date_of, read_map
-from zoo.matching import match_field, match_stations
+from zoo.matching.pairs import match_field, match_stations
 from zoo.types import Score
 from zoo.validation import validate_map
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from zoo.comparison import Comparison
+    from zoo.matching.comparison import Comparison
     from zoo.registry import Registry, Resolved
 
 PREDICT = "Where A or B is a model: what to predict from (default: the sample scene)"
@@ -96,8 +96,8 @@ def compare(
     versions of A and B in the registry.
     """
     from zoo.errors import UsageError
-    from zoo.matching import Match
-    from zoo.references import parse_selection
+    from zoo.matching.pairs import Match
+    from zoo.matching.references import parse_selection
     from zoo.registry import Registry
     from zoo.writers import check_writable, write_table
 
@@ -147,7 +147,7 @@ class _Product:
 
 def _open(registry: Registry, a: str, b: str, date: str | None, where: dict[str, Any]) -> tuple[_Product, _Product]:
     """Open A and B: files, or models whose maps are predicted; a granule is read around the other."""
-    from zoo.comparison import open_product
+    from zoo.matching.comparison import open_product
 
     paths = [
         Path(name) if Path(name).exists() else products.predicted(registry, name, date, **where) for name in (a, b)
@@ -174,7 +174,7 @@ def _is_granule(path: Path) -> bool:
 
 
 def _maps(one: _Product, other: _Product, reference: Path, how: dict[str, Any]) -> Comparison:
-    from zoo.comparison import compare_maps
+    from zoo.matching.comparison import compare_maps
 
     return compare_maps(one.field, other.field, reference, names=(one.label, other.label), **how)
 
@@ -182,7 +182,7 @@ def _maps(one: _Product, other: _Product, reference: Path, how: dict[str, Any]) 
 def _columns(path: Path, a: str, b: str, observed: str, station: str, split: str, how: dict[str, Any]) -> Comparison:
     from dataclasses import replace
 
-    from zoo.comparison import compare_columns
+    from zoo.matching.comparison import compare_columns
 
     rows, simulated = products.read_columns(path, {"observed": observed, "station": station, "a": a, "b": b})
     done = compare_columns(rows, names=(a, b), reference_name=f"{observed} of {path.name}", split=split, **how)

@@ -24,7 +24,7 @@ def demo(
 ) -> None:
     """Simulate a scene, train on SMAP and AMSR-2, export, predict, validate, and write an HTML report."""
     from zoo.cli.scores import score_payload, show_scores
-    from zoo.demo import demonstrate
+    from zoo.demo.workflow import demonstrate
 
     sink = Output(as_json=as_json, quiet=quiet)
     done = demonstrate(out, seed=seed)

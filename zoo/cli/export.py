@@ -64,7 +64,7 @@ def export(
 
     The compiled model is compared with the trained one on test vectors; if they differ, nothing is written (exit 3).
     """
-    from zoo.exporting import export_model
+    from zoo.model.exporting import export_model
     from zoo.plugins import host
     from zoo.registry import Registry
     from zoo.types import ExporterSpec
@@ -95,9 +95,9 @@ def _compress(
     seed: int,
 ) -> tuple[Resolved, str, bool]:
     """Compress, or fall back to the dense model and say so."""
-    from zoo.calibration import calibration_pixels
-    from zoo.certified import NotCertifiedError, kind_of
-    from zoo.exporting import compress_model
+    from zoo.inference.certified import NotCertifiedError, kind_of
+    from zoo.model.calibration import calibration_pixels
+    from zoo.model.exporting import compress_model
 
     kind = kind_of(tolerance)
     done = version.has(kind)
@@ -120,9 +120,9 @@ def _narrow(
     seed: int,
 ) -> tuple[Resolved, str, bool]:
     """Export in fewer bits, or fall back to the dense model and say so."""
-    from zoo.calibration import calibration_pixels
-    from zoo.certified import NARROW, NotCertifiedError
-    from zoo.exporting import narrow_model
+    from zoo.inference.certified import NARROW, NotCertifiedError
+    from zoo.model.calibration import calibration_pixels
+    from zoo.model.exporting import narrow_model
 
     kind = NARROW.get(precision, "")
     done = bool(kind) and version.has(kind)
@@ -136,7 +136,7 @@ def _narrow(
 
 
 def _copy(version: Resolved, exporter: str, output: Path | None) -> Path | None:
-    from zoo.artefact import write_bytes
+    from zoo.model.artefact import write_bytes
 
     if output is not None:
         write_bytes(output, version.path(exporter).read_bytes())

@@ -14,7 +14,7 @@ from zoo.cli.output import JsonOption, Output, QuietOption, table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from zoo.inspection import Inspection
+    from zoo.explain.inspection import Inspection
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +35,7 @@ def inspect(
 ) -> None:
     """Say what a reader sees: product, time, extent, grid, valid cells, quantiles and quality flags."""
     from zoo.errors import DataError, UsageError
-    from zoo.inspection import inspect_files
+    from zoo.explain.inspection import inspect_files
     from zoo.types import Area
 
     if quality not in ("recommended", "all"):
@@ -69,7 +69,7 @@ def inspect(
 
 def _plot(seen: Sequence[Inspection], path: Path, output: Output) -> None:
     from zoo.errors import UsageError
-    from zoo.granule_map import draw_maps
+    from zoo.explain.granule_map import draw_maps
 
     fields = [
         (_title(inspection.facts, field.attrs.get("orbit")), field)

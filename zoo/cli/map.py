@@ -11,8 +11,8 @@ from zoo.cli import data as options
 from zoo.cli.output import JsonOption, Output, QuietOption
 
 if TYPE_CHECKING:
-    from zoo.map_plan import Plan
-    from zoo.mapping import Mapped
+    from zoo.mapping.plan import Plan
+    from zoo.mapping.workflow import Mapped
 
 MODEL = "Model"
 
@@ -100,7 +100,7 @@ def make(
     Every step is printed as the single command that does it alone. What was done and is unchanged is kept: after a
     kill, the same command (or zoo map -o DIR) goes on where it stopped.
     """
-    from zoo.mapping import make_map
+    from zoo.mapping.workflow import make_map
 
     sink = Output(as_json=as_json, quiet=quiet)
     asked: dict[str, Any] = {
@@ -127,7 +127,7 @@ def _given(context: typer.Context) -> set[str]:
 def _resumed(folder: Path, given: set[str]) -> Plan | None:
     """Return the plan that the folder holds, if no place and day is given."""
     from zoo.errors import UsageError
-    from zoo.mapping import planned
+    from zoo.mapping.workflow import planned
 
     if given & {"area", "date", "site"}:
         return None
@@ -148,8 +148,8 @@ def _resumed(folder: Path, given: set[str]) -> Plan | None:
 def _plan(asked: dict[str, Any], how: dict[str, Any], layers: str | None, parameters: list[str] | None) -> Plan:
     """Make the plan that the options describe, with what the site and the model know."""
     from zoo.errors import UsageError
-    from zoo.map_plan import Plan
-    from zoo.recipe import parse_parameter
+    from zoo.mapping.plan import Plan
+    from zoo.model.recipe import parse_parameter
 
     data = tuple(str(place.resolve()) for place in asked["data"] or ())
     # The place of the granules does not matter yet; any folder lets the options be read as everywhere else.

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from zoo.correction import Mode
-    from zoo.gaps import Bridged
+    from zoo.gapfill.prediction import Bridged
+    from zoo.inference.runtime import Session
     from zoo.inputs import Request
     from zoo.prediction import Prediction
     from zoo.registry import Resolved
-    from zoo.runtime import Session
     from zoo.stack import Stack
-    from zoo.stacking import StackFolder
+    from zoo.stack.folder import StackFolder
 
 STACK = "Predictors already made"
 GAPS = "Clouds"
@@ -155,10 +155,10 @@ def predict(
     from datetime import date as Date
 
     from zoo.errors import UsageError
-    from zoo.gaps import PATTERNS, bridged, open_series, parse_ways, with_fallbacks
-    from zoo.map_windows import UNCERTAINTY
+    from zoo.gapfill.prediction import PATTERNS, bridged, open_series, parse_ways, with_fallbacks
     from zoo.prediction import check_table_output, default_output, open_session, predict_map, predict_table
     from zoo.registry import Registry
+    from zoo.tiles.windows import UNCERTAINTY
     from zoo.writers import check_writable
 
     sources = [flag for flag, given in (("--data", data), ("--stack", stack), ("--table", table)) if given]
@@ -260,11 +260,11 @@ def _area_of(version: Resolved) -> tuple[float, float, float, float] | None:
 
 def _made_by_zoo_stack(arguments: list[str] | None) -> StackFolder | None:
     """Open the folder that `--stack` names if `zoo stack` made it."""
-    from zoo.stack_record import NAME
+    from zoo.stack.record import NAME
 
     if not arguments or len(arguments) != 1 or not (Path(arguments[0]) / NAME).is_file():
         return None
-    from zoo.stacking import StackFolder
+    from zoo.stack.folder import StackFolder
 
     return StackFolder.open(Path(arguments[0]))
 
@@ -300,7 +300,7 @@ def _coarse(path: Path | None, correct: str | None, request: Request | None, sta
 
 def _compressed(session: Session) -> dict[str, Any]:
     """Say what was compressed and how far it can be off; empty for a dense model."""
-    from zoo.certified import CertifiedSession
+    from zoo.inference.certified import CertifiedSession
 
     return session.facts() if isinstance(session, CertifiedSession) else {}
 

@@ -109,7 +109,7 @@ def read_columns(path: Path, columns: Mapping[str, str]) -> tuple[Any, bool]:
     columns : name wanted -> name in the file
     """
     from zoo.errors import UnknownNameError
-    from zoo.samples import read_table
+    from zoo.samples.rows import read_table
 
     table = read_table(path)
     for wanted, name in columns.items():

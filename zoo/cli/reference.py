@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from zoo.reference_check import Day, ReferenceCheck
+    from zoo.matching.reference_check import Day, ReferenceCheck
 
 Reference = Annotated[
     Path,
@@ -88,7 +88,7 @@ def list_sensors(
     quiet: QuietOption = False,
 ) -> None:
     """List every sensor or station: place, depth, first and last measurement."""
-    from zoo.references import list_reference
+    from zoo.matching.references import list_reference
 
     sink = Output(as_json=as_json, quiet=quiet)
     listed = list_reference(archive, reader=reader)
@@ -122,7 +122,7 @@ def check(
 ) -> None:
     """Count what would be used and what not, and why; with dates, what the network says on them."""
     from zoo.granules import parse_date
-    from zoo.reference_check import check_reference
+    from zoo.matching.reference_check import check_reference
     from zoo.types import Area
 
     sink = Output(as_json=as_json, quiet=quiet)
@@ -264,7 +264,7 @@ def _show_check(console: Console, archive: Path, done: ReferenceCheck, by_statio
 
 
 def _show_days(console: Console, days: Sequence[Day]) -> None:
-    from zoo.reference_check import FEW
+    from zoo.matching.reference_check import FEW
 
     rows = [
         (

@@ -13,7 +13,7 @@ from zoo.cli.output import JsonOption, Output, QuietOption
 from zoo.cli.scores import score_payload, show_scores
 
 if TYPE_CHECKING:
-    from zoo.runtime import Session
+    from zoo.inference.runtime import Session
     from zoo.stack import Stack
 
 LISTENING = "What the model listens to"

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from zoo.comparison import Comparison
-    from zoo.map_series import SeriesValidation
-    from zoo.station_days import StationDays, Summary
-    from zoo.triple_collocation import Collocated
+    from zoo.matching.comparison import Comparison
+    from zoo.matching.map_series import SeriesValidation
+    from zoo.matching.station_days import StationDays, Summary
+    from zoo.scores.triple_collocation import Collocated
     from zoo.validation import Validation
 
 SUFFIXES = (".json", ".csv")

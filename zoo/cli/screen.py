@@ -12,8 +12,8 @@ from zoo.cli.output import JsonOption, Output, QuietOption
 from zoo.cli.output import table as make_view
 
 if TYPE_CHECKING:
-    from zoo.samples import Samples
-    from zoo.screening import Screened
+    from zoo.explain.screening import Screened
+    from zoo.samples.rows import Samples
 
 
 def register(app: typer.Typer) -> None:
@@ -43,9 +43,9 @@ def screen(
     from dataclasses import asdict
 
     from zoo.errors import UsageError
-    from zoo.samples import from_table
-    from zoo.screening import screen as run
-    from zoo.table import defaults
+    from zoo.explain.screening import screen as run
+    from zoo.samples.rows import from_table
+    from zoo.samples.table import defaults
     from zoo.writers import check_writable
     from zoo.writers.target import check_suffix
 
@@ -87,7 +87,7 @@ def screen(
 
 
 def _view(found: list[Screened], samples: Samples, table: Path) -> object:
-    from zoo.screening import p_text
+    from zoo.explain.screening import p_text
 
     def figure(value: float | None) -> str:
         return "-" if value is None else f"{value:+.3f}"
@@ -107,8 +107,8 @@ def _view(found: list[Screened], samples: Samples, table: Path) -> object:
 
 
 def _draw(found: list[Screened], samples: Samples, table: Path, plot: Path) -> None:
+    from zoo.explain.screening import screening_figure
     from zoo.report.figures import png
-    from zoo.screening import screening_figure
     from zoo.writers.target import failing, replacing
 
     drawn = png(screening_figure(found, title=f"{samples.about.product or table.name}", simulated=samples.simulated))

@@ -11,7 +11,7 @@ from zoo.cli import data as options
 from zoo.cli.output import JsonOption, Output, QuietOption, table
 
 if TYPE_CHECKING:
-    from zoo.stacking import StackFolder
+    from zoo.stack.folder import StackFolder
 
 
 def register(app: typer.Typer) -> None:
@@ -63,8 +63,8 @@ def stack(
     """
     from dataclasses import replace
 
-    from zoo.quicklook import write_quicklook
-    from zoo.stacking import make_stack
+    from zoo.stack.folder import make_stack
+    from zoo.stack.quicklook import write_quicklook
 
     sink = Output(as_json=as_json, quiet=quiet)
     request = options.request(

@@ -14,9 +14,9 @@ from zoo.cli.output import JsonOption, Output, QuietOption
 from zoo.cli.output import table as make_view
 
 if TYPE_CHECKING:
-    from zoo.cells import Cells
     from zoo.inputs import Request
-    from zoo.table import Made
+    from zoo.samples.cells import Cells
+    from zoo.samples.table import Made
 
 Days = list[tuple[str, "Callable[[], Cells]"]]
 
@@ -74,7 +74,7 @@ def table(
     zoo train DOWNSCALER --table FILE takes it as it is; zoo screen FILE shows which predictors tell of soil moisture.
     """
     from zoo.errors import UsageError
-    from zoo.table import make_table
+    from zoo.samples.table import make_table
     from zoo.writers import check_writable
     from zoo.writers.target import check_suffix
 
@@ -118,8 +118,8 @@ def _days(request: Request, date: list[str] | None, dates: tuple[str, str] | Non
 
 
 def _of_granules(request: Request, days: list[str], features: tuple[str, ...]) -> Days:
-    from zoo.cells import read_cells
     from zoo.granules import parse_date
+    from zoo.samples.cells import read_cells
 
     def reading(day: str) -> Callable[[], Cells]:
         selection = replace(request.selection, date=parse_date(day))
@@ -129,9 +129,9 @@ def _of_granules(request: Request, days: list[str], features: tuple[str, ...]) -
 
 
 def _of_stacks(folders: list[Path], features: tuple[str, ...], sensor: str | None) -> Days:
-    from zoo.cells import stacked_cells
     from zoo.errors import UsageError
-    from zoo.stack_record import StackRecord
+    from zoo.samples.cells import stacked_cells
+    from zoo.stack.record import StackRecord
 
     days = [StackRecord.read(folder).date.isoformat() for folder in folders]
     twice = sorted({day for day in days if days.count(day) > 1})

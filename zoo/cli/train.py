@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from zoo.inputs import Request
-    from zoo.recipe import Recipe
-    from zoo.samples import Samples
+    from zoo.model.recipe import Recipe
+    from zoo.samples.rows import Samples
     from zoo.stack import Stack
 
 TABLE = "Table"
@@ -126,13 +126,13 @@ def train(
     from dataclasses import replace
 
     from zoo.errors import UsageError
-    from zoo.fallbacks import sets_of, train_fallbacks
+    from zoo.learning.splits import check_use
+    from zoo.model.fallbacks import sets_of, train_fallbacks
+    from zoo.model.recipe import Recipe, parse_parameter
     from zoo.predictors import PAPER
-    from zoo.recipe import Recipe, parse_parameter
     from zoo.registry import Registry
-    from zoo.samples import from_granules, from_stack, from_table
-    from zoo.splits import check_use
-    from zoo.table import defaults
+    from zoo.samples.rows import from_granules, from_stack, from_table
+    from zoo.samples.table import defaults
     from zoo.training import train as run
 
     output = Output(as_json=as_json, quiet=quiet)
@@ -203,8 +203,8 @@ def _pixels(
 ) -> Stack | npt.NDArray[Any]:
     """Open what shows which predictors are missing together: the rows of a table, or a stack."""
     from zoo.inputs import open_stack
-    from zoo.samples import read_table
-    from zoo.stacking import StackFolder
+    from zoo.samples.rows import read_table
+    from zoo.stack.folder import StackFolder
 
     if table is not None:
         import pandas as pd

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
+    from zoo.matching.station_days import StationDays
     from zoo.registry import Registry, Resolved
-    from zoo.station_days import StationDays
 
 PREDICT = "With --model and no --map: what to predict from (default: the sample scene)"
 TABLE = "With --table: names of columns"
@@ -127,8 +127,8 @@ def validate(
     model's version in the registry.
     """
     from zoo.errors import UsageError
-    from zoo.matching import Match
-    from zoo.references import parse_selection
+    from zoo.matching.pairs import Match
+    from zoo.matching.references import parse_selection
     from zoo.registry import Registry
     from zoo.writers import check_writable
 
@@ -204,7 +204,7 @@ class _Run:
     ) -> None:
         """Score one map."""
         from zoo.maps import read_map
-        from zoo.metrics import ALL_METRICS
+        from zoo.scores.metrics import ALL_METRICS
         from zoo.validation import validate_map
 
         moisture = read_map(path)
@@ -251,8 +251,8 @@ class _Run:
     ) -> None:
         """Score a series of maps."""
         from zoo.errors import UsageError
-        from zoo.map_series import validate_series
         from zoo.maps import read_map
+        from zoo.matching.map_series import validate_series
 
         if dates and len(dates) != len(maps):
             msg = f"{len(maps)} maps and {len(dates)} dates; give --date once a map, in their order, or not at all"
@@ -297,7 +297,7 @@ class _Run:
         self, path: Path, columns: dict[str, str], *, split: str | None, estimator: str | None, seen: bool, seed: int
     ) -> None:
         """Score a table of predictions at stations and times."""
-        from zoo.station_days import score_station_days
+        from zoo.matching.station_days import score_station_days
         from zoo.validation import INDEPENDENT, STATIONS_SEEN
 
         rows, simulated = products.read_columns(path, columns)

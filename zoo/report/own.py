@@ -12,24 +12,24 @@ import pandas as pd
 import xarray as xr
 
 from zoo.errors import DataError, UsageError
+from zoo.explain.importance import importance
+from zoo.explain.response import partial_dependence, sample_stack
 from zoo.grids import as_array, geobox_of
-from zoo.importance import importance
 from zoo.inputs import open_coarse_file
 from zoo.maps import date_of, read_map
-from zoo.matching import values_at
-from zoo.metrics import METRICS
+from zoo.matching.pairs import values_at
+from zoo.matching.station_days import score_station_days
 from zoo.report.page import Listening, write_report
 from zoo.report.scatter import Scatter
 from zoo.report.series import StationSeries, station_series
 from zoo.report.stations import at_stations
-from zoo.response import partial_dependence, sample_stack
-from zoo.samples import file_hashes, read_table
-from zoo.station_days import score_station_days
+from zoo.samples.rows import file_hashes, read_table
+from zoo.scores.metrics import METRICS
 from zoo.types import Score
 from zoo.validation import is_simulated, read_reference, validate_map
 
 if TYPE_CHECKING:
-    from zoo.runtime import Session
+    from zoo.inference.runtime import Session
     from zoo.stack import Stack
 
 __all__ = ["Named", "OwnReport", "report_maps"]

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from zoo.importance import Importance
-    from zoo.response import Response
+    from zoo.explain.importance import Importance
+    from zoo.explain.response import Response
 
 __all__ = ["Listening", "write_report"]
 

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from zoo.importance import Importance
+from zoo.explain.importance import Importance
+from zoo.explain.response import Response
 from zoo.report.style import COLOURS, FONT, INK, LINES, PALE, UNITS, plain, stamped, titled
-from zoo.response import Response
 
 __all__ = ["importance_panel", "response_panel"]
 

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from zoo.metrics import pearson_r, rmse
 from zoo.report.style import FONT, INK, UNITS, stamped, titled
+from zoo.scores.metrics import pearson_r, rmse
 
 __all__ = ["Scatter", "finite_pairs", "scatter_panel"]
 

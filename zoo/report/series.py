@@ -15,7 +15,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from zoo.maps import date_of
-from zoo.matching import values_at
+from zoo.matching.pairs import values_at
 from zoo.report.style import COLOURS, FONT, INK, LINES, MARKERS, PALE, UNITS, plain, stamped, titled
 
 __all__ = ["StationSeries", "series_panel", "station_series"]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from zoo.granules import Selection
-from zoo.matching import values_at
+from zoo.matching.pairs import values_at
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.metrics import pearson_r, r2_pearson, rmse
-from zoo.recipe import Recipe
+from zoo.model.recipe import Recipe
 from zoo.reproduce.printed import TABLE_3, TABLE_4, TABLE_6, Trial
+from zoo.scores.metrics import pearson_r, r2_pearson, rmse
 
 if TYPE_CHECKING:
+    from zoo.inference.runtime import Session
     from zoo.registry import Resolved
-    from zoo.runtime import Session
-    from zoo.samples import Samples
+    from zoo.samples.rows import Samples
 
 __all__ = [
     "CHOSEN",
@@ -147,7 +147,7 @@ def outcome_of(samples: Samples, version: Resolved, session: Session) -> Outcome
 
 def try_settings(samples: Samples, recipe: Recipe, folds: int | None = FOLDS) -> Outcome:
     """Train on all cells and, unless `folds` is None, on those outside of each fold; say how both do."""
-    from zoo.splits import leave_group_out
+    from zoo.learning.splits import leave_group_out
     from zoo.training import out_of_fold
 
     X, y = samples.predictors.to_numpy(np.float32), samples.target

@@ -23,7 +23,7 @@ from zoo.reproduce.scenes import Scenes, given_scenes, simulated_scenes
 from zoo.reproduce.search import search
 from zoo.reproduce.tables import Estimate, Findings, Reproduced, reproduced_tables
 from zoo.reproduce.tasks import Deadline, Task, usable_processes, work_through
-from zoo.samples import Samples, from_granules
+from zoo.samples.rows import Samples, from_granules
 from zoo.writers import write_table
 from zoo.writers.target import replacing
 

@@ -114,7 +114,7 @@ def given_scenes(data: Sequence[Path], stations: Path | None, area: Area = SHAND
     DataError
         If SMAP or a predictor of the training date is missing, or the stations cannot be read.
     """
-    from zoo.references import open_reference
+    from zoo.matching.references import open_reference
 
     requests = [Request(tuple(data), area, Selection(day)) for day in DATES]
     measured = None if stations is None else open_reference(stations, area=area)

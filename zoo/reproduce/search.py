@@ -16,8 +16,8 @@ from zoo.reproduce.tasks import Deadline, Task, work_through
 from zoo.writers.target import replacing
 
 if TYPE_CHECKING:
-    from zoo.recipe import Recipe
-    from zoo.samples import Samples
+    from zoo.model.recipe import Recipe
+    from zoo.samples.rows import Samples
 
 __all__ = ["search"]
 

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from zoo.maps import read_map
-from zoo.metrics import p_value, score_table
-from zoo.paired import paired_differences
 from zoo.report.scores import Cell, Table
 from zoo.report.stations import at_stations
 from zoo.reproduce import printed
 from zoo.reproduce.models import Outcome
-from zoo.samples import BLOCK_CELLS
+from zoo.samples.rows import BLOCK_CELLS
+from zoo.scores.metrics import p_value, score_table
+from zoo.scores.paired import paired_differences
 from zoo.stack import coarse_means
 from zoo.types import Score
 

@@ -20,7 +20,7 @@ from rasterio.windows import Window as RasterWindow
 
 from zoo import __version__
 from zoo.errors import ZooError
-from zoo.pipeline import usable_cores
+from zoo.tiles.pipeline import usable_cores
 from zoo.writers.bands import Band, stored_as, title_of
 from zoo.writers.target import BLOCK, Window, failing, replacing, scratch
 

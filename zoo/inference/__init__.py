@@ -1,0 +1,1 @@
+"""Compiled models at work: sessions, devices, certificates, and predictors that are missing."""

@@ -1,0 +1,1 @@
+"""Coarse cells, or the rows of a table, as training rows, and what they came from."""

@@ -1,0 +1,1 @@
+"""The figures themselves: metrics, their intervals, and differences of them."""

@@ -1,0 +1,1 @@
+"""A map window by window, read, predicted and written side by side."""
