@@ -150,6 +150,7 @@ def table(found: dict[str, Any]) -> str:
 
 
 def say(text: str) -> None:
+    """Print progress on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 

@@ -37,6 +37,8 @@ from zoo.inference.patterns import FALLBACK, OBSERVED, PatternSession, fewest, p
 from zoo.inference.runtime import Session
 from zoo.inputs import open_coarse, open_stack, sample_request
 from zoo.interpolation import interpolate
+from zoo.learning.fitting import fit
+from zoo.learning.splits import folds_for
 from zoo.maps import read_map
 from zoo.model.recipe import Recipe
 from zoo.plugins import host, make
@@ -47,7 +49,7 @@ from zoo.simulate import Scene
 from zoo.simulate.fields import gaussian_field
 from zoo.stack import Stack, coarse_means
 from zoo.stack.opened import MAX_WATER
-from zoo.training import context_of, package
+from zoo.training import context_of, out_of_fold, package, texture_of
 from zoo.types import ExporterSpec
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ class Day:
 
 
 def main() -> None:
+    """Score every share of clouds and seed that is not there yet, then print."""
     options = _options()
     day = sample_day()
     facts = about(options)
@@ -101,6 +104,7 @@ def kept(path: Path | None, facts: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def write(path: Path | None, facts: dict[str, Any], rows: list[dict[str, Any]], control: dict[str, Any]) -> None:
+    """Write the rows and their summary as JSON, if a file is wanted."""
     if path is not None:
         path.parent.mkdir(exist_ok=True)
         content = {"about": facts, "summary": summary(rows), "flat_map_corrected": control, "rows": rows}
@@ -148,7 +152,9 @@ def scores_under_clouds(day: Day, options: argparse.Namespace, share: float, see
         stack = clouded(day.stack, hidden, clouds, Path(folder))
         means = coarse_means(stack, PAPER, day.coarse, min_valid=0)
         cells = replace(day.cells, means=means)
-        whole = compiled(from_cells(cells, PAPER), options.downscaler, seed, Path(folder) / "whole.onnx")
+        samples = from_cells(cells, PAPER)
+        whole = compiled(samples, options.downscaler, seed, Path(folder) / "whole.onnx")
+        texture = texture_weight(samples, options.downscaler, seed)
         fallbacks = [
             compiled(
                 from_cells(cells, [name for name in PAPER if name not in left_out]),
@@ -164,9 +170,9 @@ def scores_under_clouds(day: Day, options: argparse.Namespace, share: float, see
     rows = []
     for way, (values, codes) in maps.items():
         for correction in ("none",) if way == "bilinear" else ("none", "exact"):
-            fine = (
-                correct(values, stack.geobox, day.coarse, "exact", whole.clip)[0] if correction == "exact" else values
-            )
+            fine = values
+            if correction == "exact":
+                fine = correct(values, stack.geobox, day.coarse, "exact", whole.clip, texture=texture)[0]
             common = {"clouds": share, "hidden": truly_hidden, "seed": seed, "way": way, "correction": correction}
             rows.append({**common, **score(fine, codes, day, clouds)})
     return rows
@@ -191,14 +197,20 @@ def compiled(samples: Samples, downscaler: str, seed: int, path: Path) -> Sessio
     """Train on all rows and compile."""
     recipe = Recipe(downscaler, seed=seed)
     estimator = recipe.estimator()
-    from zoo.learning.fitting import fit
-
     X = samples.predictors.to_numpy(np.float32)
     fit(estimator, X, samples.target, context_of(samples))
     source = path.with_suffix(".safetensors")
     package(estimator, samples, recipe).save(source)
     make(host().find(ExporterSpec, "onnx")).export(source, path)
     return Session(path, device="cpu", threads=1)
+
+
+def texture_weight(samples: Samples, downscaler: str, seed: int) -> float:
+    """Weigh the texture inside cells by held-out blocks, as training does."""
+    recipe = Recipe(downscaler, seed=seed)
+    folds = folds_for(recipe.use, samples.groups, samples.times, recipe.folds, seed)
+    found = texture_of(samples, recipe.use, out_of_fold(recipe.estimator(), samples, folds))
+    return 1.0 if found is None else found.weight
 
 
 def all_ways(

@@ -83,6 +83,7 @@ class Watch:
 
 
 def resident() -> float:
+    """Return the resident memory of this process, MiB."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024

@@ -236,6 +236,7 @@ def _ends(scores: Sequence[object]) -> Ends:
 
 
 def main() -> None:
+    """Print how often the intervals of every design hold the truth; exit 1 where one is out of its bounds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=2000)
     parser.add_argument("--resamples", type=int, default=1000)

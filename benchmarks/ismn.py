@@ -26,6 +26,7 @@ SHARES = [0.6, 0.15, 0.1, 0.05, 0.03, 0.02, 0.05]
 
 
 def main() -> None:
+    """Write an archive of each layout, read it, and print lines a minute."""
     lines = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
@@ -42,6 +43,7 @@ def main() -> None:
 
 
 def write_archive(path: Path, layout: str, lines: int, rng: np.random.Generator) -> tuple[Path, int]:
+    """Write an ISMN archive of about `lines` lines; return its path and how many there are."""
     written = 0
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for number in range(max(1, round(lines / PER_FILE / 2))):
@@ -55,6 +57,7 @@ def write_archive(path: Path, layout: str, lines: int, rng: np.random.Generator)
 
 
 def station_text(layout: str, variable: str, station: str, rows: int, rng: np.random.Generator) -> str:
+    """Return a station's file of `rows` hours in one of ISMN's three layouts."""
     times = np.datetime_as_string(np.datetime64("2000-01-01T00") + np.arange(rows).astype("timedelta64[h]"), "m")
     times = np.char.replace(np.char.replace(times, "-", "/"), "T", " ")
     values = rng.uniform(0.05, 0.45, rows) if variable == "sm" else rng.normal(8, 8, rows)

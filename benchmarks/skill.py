@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from code_version import code_version
+from skill_further import sections
 from skill_page import page
 from skill_scores import DETERMINISTIC, summary
 
@@ -92,7 +93,7 @@ def main() -> None:
     if not arguments.dry:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        arguments.page.write_text(page(result), encoding="utf-8")
+        arguments.page.write_text(page(result, sections(arguments.out.parent)), encoding="utf-8")
     print(json.dumps(result, indent=1, sort_keys=True) if arguments.json else page(result))
 
 

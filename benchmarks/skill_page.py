@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from skill_scores import PEERS
@@ -49,8 +49,8 @@ peers' settings were chosen once, before, and not for these tables.
 """
 
 
-def page(result: dict[str, Any]) -> str:
-    """Write the result as Markdown."""
+def page(result: dict[str, Any], further: Iterable[str] = ()) -> str:
+    """Write the result as Markdown, with sections of what other benchmarks found."""
     seeds = ", ".join(str(seed) for seed in result["seeds"])
     parts = [HEAD.format(command=result["command"], seeds=seeds)]
     for split, title in SPLITS.items():
@@ -61,7 +61,7 @@ def page(result: dict[str, Any]) -> str:
                 if any(f"{model}_against" in found for found in tasks.values()):
                     parts.append("\n".join(_differences(tasks, model, split)))
     parts.append("## Wins and losses\n\n" + "\n".join(_verdicts(result)))
-    parts += [BIAS, "## All figures\n\n" + "\n".join(_everything(result))]
+    parts += [BIAS, *further, "## All figures\n\n" + "\n".join(_everything(result))]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 

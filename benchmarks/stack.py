@@ -48,6 +48,7 @@ MODIS = {
 
 
 def main() -> None:
+    """Measure, and print what was found, with the machine and the versions."""
     arguments = _arguments()
     with tempfile.TemporaryDirectory() as folder:
         result = measure(Path(folder), arguments.side) if arguments.large else _paired(Path(folder), arguments.rounds)

@@ -59,7 +59,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", type=float, default=0.1, help="of the paper's epochs, on both sides")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=2**18, help="of the large table; the issue's is 1000000")
+    parser.add_argument("--rows", type=int, default=2**18, help="of the large table")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="of the large table")
     parser.add_argument("--json", action="store_true", help=f"also write {RESULTS.parent.name}/{RESULTS.name}")
     return parser.parse_args()

@@ -69,7 +69,12 @@ def kept(path: Path, scene: dict[str, Any]) -> dict[str, Any]:
         scenes = json.loads(path.read_text())["scenes"] if path.exists() else {}
         scenes[f"{scene['size']}-{scene['seed']}"] = scene
         scenes = dict(sorted(scenes.items()))
-        done = {"command": "python benchmarks/truth.py", "summary": summary(scenes), "scenes": scenes}
+        done = {
+            "command": "python benchmarks/truth.py",
+            "default": DEFAULT,
+            "summary": summary(scenes),
+            "scenes": scenes,
+        }
         path.write_text(json.dumps(done, indent=1) + "\n")
     return done
 
@@ -143,6 +148,7 @@ def table(found: dict[str, Any]) -> str:
 
 
 def say(text: str) -> None:
+    """Print progress on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 

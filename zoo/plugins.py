@@ -20,7 +20,6 @@ from zoo.errors import MissingDependencyError, UnknownNameError, UsageError, Zoo
 from zoo.types import DownscalerSpec, ExporterSpec, PredictorSpec, ReferenceSpec, SensorSpec
 
 GROUP = "zoo"
-PREFIX = "zoo_"
 Spec = TypeVar("Spec", SensorSpec, PredictorSpec, DownscalerSpec, ExporterSpec, ReferenceSpec)
 
 

@@ -115,7 +115,7 @@ def predict_map(
     coarse: xr.DataArray | None = None,
     correct: Mode = "exact",
     sensor_error: float | None = None,
-    texture: float = 1.0,
+    texture: float | None = None,
     extras: Sequence[str] = (),
     further: Sequence[FurtherBand] = (),
     strict: float | None = None,
@@ -133,7 +133,8 @@ def predict_map(
     coarse : coarse field whose cell means the map is made to keep
     correct : how, `none`, `smooth` or `exact`; intervals move with the map
     sensor_error : standard deviation of the coarse field, m3 m-3; the means are then kept within it
-    texture : how much of the map's differences inside cells to believe when it is corrected, 0 to 1
+    texture : how much of the map's differences inside cells to believe when it is corrected, 0 to 1; by default what
+        training found for the model, 1 where it could not tell
     extras : further outputs of the model that become bands, see `zoo.inference.runtime.Session.extras`
     further : bands made of the predictors and the finished values
     strict : largest share of pixels out of the model's domain that is let through. Without it, and without
@@ -155,6 +156,8 @@ def predict_map(
     about = {**provenance(version, stack), **_said_by(session, extras), **(tags or {})}
     if coarse is not None and correct != "none":
         about["correction"] = correct
+        texture = texture_of(version) if texture is None else texture
+        about |= {"correction_texture": f"{texture:.3g}"}
         about |= {} if sensor_error is None else {"correction_sensor_error": f"{sensor_error:g} m3 m-3"}
     overlap = overlap or _suited(session, stack, path)
     domain = Domain.of(session, extras, strict)
@@ -172,6 +175,12 @@ def predict_map(
         check_domain(done, strict)
         writer.update_tags(_counted(done))
     return done
+
+
+def texture_of(version: Resolved) -> float:
+    """Return how much of a model's differences inside coarse cells its corrected maps keep."""
+    found = version.record.texture
+    return 1.0 if found is None else found.weight
 
 
 def _suited(session: Session, stack: Stack, path: Path) -> Overlap:

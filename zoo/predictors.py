@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from datetime import date
+
 from zoo.types import LayerSpec
 
 LAYERS: dict[str, LayerSpec] = {
@@ -31,6 +34,8 @@ LAYERS: dict[str, LayerSpec] = {
         LayerSpec("alb_black_vis", "1", "black-sky albedo, visible"),
         LayerSpec("alb_black_nir", "1", "black-sky albedo, near infrared"),
         LayerSpec("et", "kg m-2", "evapotranspiration over the composite"),
+        LayerSpec("doy_sin", "1", "season: sine of the day of the year"),
+        LayerSpec("doy_cos", "1", "season: cosine of the day of the year"),
         LayerSpec("water", "1", "share of open water"),
     )
 }
@@ -47,6 +52,9 @@ PAPER_EQ1 = (
 )  # fmt: skip
 """The 13 predictors of Cai et al. 2022, equation 1."""
 
+SEASON = ("doy_sin", "doy_cos")
+"""What `season` stands for in a list of predictors; the plugin `zoo_season` makes them from the day alone."""
+
 _LANDSAT = ("blue", "green", "red", "nir", "swir1", "swir2", "wetness")
 _REFLECTED = ("ndvi", "evi", "lai", "fpar", "alb", "alb_vis", "alb_nir", "alb_black", "alb_black_vis", "alb_black_nir")
 GROUPS = {
@@ -56,3 +64,28 @@ GROUPS = {
     "clouded": (*_LANDSAT, *_REFLECTED, "lst", "lst_night"),
 }
 """Predictors that are missing together: `optical` is made of reflected sunlight, `clouded` all that clouds hide."""
+
+
+def season_terms(day: date) -> dict[str, float]:
+    """Return sine and cosine of the day of the year, 1 January being 1, over a year of 365.25 days.
+
+    Examples
+    --------
+    >>> {name: round(value, 3) for name, value in season_terms(date(2019, 4, 2)).items()}
+    {'doy_sin': 1.0, 'doy_cos': -0.013}
+    """
+    angle = 2 * math.pi * day.timetuple().tm_yday / 365.25
+    return {"doy_sin": math.sin(angle), "doy_cos": math.cos(angle)}
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Read names of predictors joined by commas, each once; `season` stands for `SEASON`.
+
+    Examples
+    --------
+    >>> listed("lst, ndvi,season")
+    ('lst', 'ndvi', 'doy_sin', 'doy_cos')
+    """
+    names = (name.strip() for name in text.split(","))
+    spelt = (part for name in names if name for part in (SEASON if name == "season" else (name,)))
+    return tuple(dict.fromkeys(spelt))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from zoo.errors import DataError, UsageError
 from zoo.plugins import load
-from zoo.types import PredictorReader, PredictorSpec, SensorReader, SensorSpec
+from zoo.types import DatedReader, PredictorReader, PredictorSpec, SensorReader, SensorSpec
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -85,9 +85,10 @@ def _check_spec(spec: SensorSpec | PredictorSpec, protocol: type) -> None:
         _refuse(spec.name, "the name must have no spaces, and a sensor's must be lower case, as a user types it")
     if not spec.title or "\n" in spec.title:
         _refuse(spec.name, "the title must be one line")
-    if not spec.patterns or any(fnmatch("unrelated.txt", pattern) for pattern in spec.patterns):
-        _refuse(spec.name, f"the patterns {spec.patterns} must claim the product's file names and no others")
     reader = load(spec.reader, spec.requires, what=f"The plugin of {spec.name!r}")()
+    from_day = isinstance(spec, PredictorSpec) and isinstance(reader, DatedReader)
+    if not (spec.patterns or from_day) or any(fnmatch("unrelated.txt", pattern) for pattern in spec.patterns):
+        _refuse(spec.name, f"the patterns {spec.patterns} must claim the product's file names and no others")
     if not isinstance(reader, protocol):
         _refuse(spec.name, f"{spec.reader} lacks a method of {protocol.__name__}: granule and open")
 

@@ -6,7 +6,7 @@ import platform
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,18 +14,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from zoo.correction import Texture, texture_of_rows
 from zoo.errors import DataError
 from zoo.learning.ablation import Ablated, ablation
 from zoo.learning.applicability import sensitivity
-from zoo.learning.fitting import Context, fit
+from zoo.learning.fitting import Context
 from zoo.learning.fitting import out_of_fold as held_out_predictions
+from zoo.learning.informative import Emphasis, check_weighable, ridge
+from zoo.learning.informative import out_of_fold as emphasised_out_of_fold
 from zoo.learning.splits import Fold, Use, folds_for, units_for
 from zoo.learning.uncertainty import Uncertainty, uncertainty_of
 from zoo.model.artefact import PHYSICAL_RANGE, Feature, TrainedModel, calibration_rows, probe_rows
 from zoo.model.recipe import Recipe
 from zoo.plugins import host
+from zoo.predictors import SEASON
 from zoo.progress import task
 from zoo.registry import Registry, Resolved, VersionRecord, schema, score_records
+from zoo.samples.fingerprint import narrowed
 from zoo.scores.metrics import score_table
 from zoo.types import Downscaler, DownscalerSpec, ModelRef, Score
 
@@ -63,11 +68,13 @@ def train(
     """
     name = ModelRef.parse(name or f"smd-{recipe.downscaler}").name
     check_samples(samples)
+    emphasis = emphasis_of(samples, recipe)
     folds = folds_for(recipe.use, samples.groups, samples.times, recipe.folds, recipe.seed)
-    scores, held_out = cross_validate(samples, recipe, folds)
-    estimator = recipe.estimator()
+    scores, held_out, left_out = cross_validate(samples, recipe, folds)
+    texture = texture_of(samples, recipe.use, held_out)
     with task(f"training {recipe.downscaler} on {len(samples)} rows", None):
-        fit(estimator, *_arrays(samples), context_of(samples))
+        estimator, outliers = emphasis.fit(recipe.estimator(), *_arrays(samples), context_of(samples))
+    samples = as_learnt(samples, recipe, int(outliers.sum()), left_out)
     X, y = _arrays(samples)
     errors = uncertainty_of(
         sensitivity(estimator.predict, X, seed=recipe.seed),
@@ -83,7 +90,8 @@ def train(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         model.save(path)
-        record = record_of(samples, recipe, estimator, scores, ablation(samples, recipe) if ablate else ())
+        ablated = ablation(samples, recipe) if ablate else ()
+        record = record_of(samples, recipe, estimator, scores, ablated, texture)
         version = registry.add(name, record, {"model": path})
     return Trained(version, scores, remarks(samples, estimator))
 
@@ -105,22 +113,55 @@ def check_samples(samples: Samples) -> None:
     if constant:
         names = ", ".join(constant)
         msg = f"Predictor {names} is constant over all {len(samples)} training rows; leave it out of --features"
+        if set(constant) & set(SEASON):
+            msg += ", or give rows of many days: one day has one season"
         raise DataError(msg)
 
 
-def cross_validate(samples: Samples, recipe: Recipe, folds: list[Fold]) -> tuple[list[Score], npt.NDArray[np.float64]]:
+def emphasis_of(samples: Samples, recipe: Recipe) -> Emphasis:
+    """Return what counts among the rows; UsageError if they have weights and the downscaler takes none."""
+    if samples.weights is not None:
+        check_weighable(recipe.downscaler, recipe.estimator())
+    return Emphasis(samples.weights, recipe.outliers, recipe.seed)
+
+
+def as_learnt(samples: Samples, recipe: Recipe, outliers: int, in_folds: Sequence[int]) -> Samples:
+    """Say in the samples how their rows were weighed, and which were left out."""
+    notes, dataset = list(samples.notes), samples.dataset
+    if samples.weights is not None:
+        least, most = samples.weights.min(), samples.weights.max()
+        notes.append(f"Rows weighed {least:.2f} to {most:.2f} in training, 1 on average; scores heed no weights.")
+    if recipe.outliers is not None:
+        dataset = narrowed(dataset, "outliers", outliers, outliers=recipe.outliers)
+        notes.append(
+            f"Outliers are rows that a ridge regression on other training rows misses by more than {recipe.outliers:g} "
+            f"robust standard deviations. {outliers} were left out of training, and {', '.join(map(str, in_folds))} of "
+            "the training rows of the folds; every held-out row was scored."
+        )
+    return replace(samples, notes=tuple(notes), dataset=dataset)
+
+
+def cross_validate(
+    samples: Samples, recipe: Recipe, folds: list[Fold]
+) -> tuple[list[Score], npt.NDArray[np.float64], list[int]]:
     """Score the downscaler, ridge regression and the mean on the pooled predictions of held-out folds.
 
     Returns
     -------
-    The scores, and the downscaler's own predictions (n,), m3 m-3; NaN for a row that no fold holds out.
+    The scores; the downscaler's own predictions (n,), m3 m-3, NaN for a row that no fold holds out; and how many of
+    each fold's training rows were left out as outliers. Its peers learn from all rows alike.
     """
     candidates = {recipe.downscaler: recipe.estimator(), **peers()}
     split = f"{_held_out(samples, recipe.use)}, {len(folds)} folds, out of fold, for {recipe.use}"
     scores, held_out = [], {}
+    emphasis, left_out = emphasis_of(samples, recipe), list[int]()
     with task("held-out folds", len(folds) * len(candidates)) as advance:
         for name, estimator in candidates.items():
-            held_out[name] = out_of_fold(estimator, samples, folds, advance)
+            if name == recipe.downscaler:
+                known = *_arrays(samples), context_of(samples)
+                held_out[name], left_out = emphasised_out_of_fold(estimator, *known, folds, emphasis, advance)
+            else:
+                held_out[name] = out_of_fold(estimator, samples, folds, advance)
             scores += score_table(
                 samples.target,
                 held_out[name],
@@ -130,20 +171,14 @@ def cross_validate(samples: Samples, recipe: Recipe, folds: list[Fold]) -> tuple
                 groups=units_for(recipe.use, samples.groups, samples.times),
                 seed=recipe.seed,
             )
-    return scores, held_out[recipe.downscaler]
+    return scores, held_out[recipe.downscaler], left_out
 
 
 def peers() -> dict[str, Any]:
     """Ridge regression and the mean, which every downscaler is scored beside."""
     from sklearn.dummy import DummyRegressor
-    from sklearn.linear_model import RidgeCV
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
-    return {
-        "ridge": make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 3, 13))),
-        "mean": DummyRegressor(),
-    }
+    return {"ridge": ridge(), "mean": DummyRegressor()}
 
 
 def out_of_fold(
@@ -187,8 +222,23 @@ def features_of(samples: Samples) -> tuple[Feature, ...]:
     )
 
 
+def texture_of(samples: Samples, use: Use, held_out: npt.NDArray[np.float64]) -> Texture | None:
+    """Estimate how much of the model's differences inside cells to believe.
+
+    None where rows are no cells, or the model had seen the places that it was asked for: it then knows their level.
+    """
+    if samples.cells is None or use == "time":
+        return None
+    return texture_of_rows(samples.cells, samples.times, samples.target, held_out)
+
+
 def record_of(
-    samples: Samples, recipe: Recipe, estimator: Downscaler, scores: list[Score], ablated: Sequence[Ablated] = ()
+    samples: Samples,
+    recipe: Recipe,
+    estimator: Downscaler,
+    scores: list[Score],
+    ablated: Sequence[Ablated] = (),
+    texture: Texture | None = None,
 ) -> VersionRecord:
     """Describe a version for the registry, all but its number and files."""
     plugin = host().origin(DownscalerSpec, recipe.downscaler)
@@ -214,12 +264,14 @@ def record_of(
         notes=tuple(remarks(samples, estimator)),
         simulated=samples.simulated,
         ablation=tuple(schema.AblationRecord(**asdict(one)) for one in ablated),
+        texture=None if texture is None else schema.TextureRecord(**asdict(texture)),
     )
 
 
 def remarks(samples: Samples, estimator: Downscaler) -> list[str]:
     """Say what a reader of the scores must know."""
     notes = [] if samples.coarse is None else list(samples.coarse.attrs.get("notes", []))
+    notes += samples.notes
     left_out = {reason: count for reason, count in samples.dataset.dropped.items() if count}
     if left_out:
         notes.append("Rows left out: " + ", ".join(f"{count} {reason}" for reason, count in left_out.items()) + ".")

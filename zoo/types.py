@@ -147,6 +147,7 @@ class PredictorSpec:
 
     Attributes
     ----------
+    patterns : empty where the layers follow from the day alone; the reader is then a `DatedReader`, and opens no paths
     resolution : native pixel, metres, about: the stack reads finer products in smaller blocks. None where it is
         not known beforehand; of products that are otherwise equal such a one is chosen last
     """

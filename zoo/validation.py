@@ -133,7 +133,7 @@ def validate_map(
         region=str(area_of(geobox_of(moisture))),
         period=str(when) if when else None,
         simulated=any(is_simulated(source) for source in (moisture, known) if source is not None),
-        notes=_notes(moisture, known, when),
+        notes=_notes(known, when),
         left_out=pairs.left_out,
         matching=matching_of(known, when, depth, match, pairs.dropped, chosen),
         consistency=[] if field_ is None else coarse_consistency(moisture, field_, label, seed, metrics),
@@ -249,7 +249,7 @@ def _estimator(moisture: xr.DataArray, source: Path | xr.DataArray) -> str:
     return source.stem if isinstance(source, Path) else str(source.name)
 
 
-def _notes(moisture: xr.DataArray, known: xr.DataArray | pd.DataFrame, when: Selection | None) -> list[str]:
+def _notes(known: xr.DataArray | pd.DataFrame, when: Selection | None) -> list[str]:
     """Remark on dates that differ and on rows that the reference's reader left out."""
     notes = []
     theirs = date_of({key: value for key, value in known.attrs.items() if key == "time_coverage_start"})

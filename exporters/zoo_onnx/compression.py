@@ -17,8 +17,10 @@ from zoo_onnx import packaging, small_graph
 from zoo_onnx.certificate import LEAST_PIXELS, certify
 from zoo_onnx.coding import thin_out
 from zoo_onnx.distillation import Lesson, distil
+from zoo_onnx.doubt import Doubt, learn
+from zoo_onnx.sampling import near
 from zoo_onnx.selection import ROWS, Shape, SmallNetwork, select
-from zoo_onnx.trained import Ramps, TrainedNetwork, as_codes
+from zoo_onnx.trained import TrainedNetwork, as_codes
 
 if TYPE_CHECKING:
     from zoo.inference.runtime import Session
@@ -34,20 +36,19 @@ WIDTHS = (
 RANKS = {384: 96, 512: 96}
 """First width -> rank of what lies behind it, where that is less work than the whole matrix."""
 STEPS = 8000
-TRIM = 0.0005
+TRIM = 0.00025
 """Share of the calibration pixels beyond either side of each predictor's certified range: a few outliers would else
 decide the error, and the dense network answers them as quickly."""
 SHARES = (0.1, 0.2)
 """Shares of the calibration pixels that are kept from training: to choose by, and to certify by."""
-LEARNT = 250_000
-"""Rows to learn from: pixels, and points near them, of which any number can be had."""
+TRIES = 2
+"""Parts of the pixels to certify by: one that refused a certificate has chosen, so the next network gets another."""
+LEARNT = 500_000
+"""Points near pixels that are learnt from besides them; the dense network answers any number."""
+FRESH = 0.12
+"""As a share of them, further points by which a network that was taught on the others learns where it is wrong."""
 CODED = 6000
-"""Of them, as many decide on the input coding."""
-TOWARDS = 0.4
-"""Share of these points that lie on the way to another pixel."""
-REACH = 0.6
-"""Share of the difference of two pixels that a point is moved by at most, evenly: points that stay near their pixel
-teach nothing of the isolated pixels where errors are largest. Chosen among seven variants on `regions.parquet`."""
+"""Rows that decide on the input coding."""
 GAIN = 1.5
 """Factor that the next larger candidate gains at most: nearer ones than the error asks for are passed over."""
 STILL_TO_GAIN = 4.0
@@ -62,13 +63,14 @@ class Calibration:
 
     Attributes
     ----------
-    learnt, checked, certified : to learn from, to choose by, to certify by
+    learnt, checked : to learn from, to choose by
+    certified : to certify by, one part a try
     low, high : the box, (k,)
     """
 
     learnt: Rows
     checked: Rows
-    certified: Rows
+    certified: list[Rows]
     low: Rows
     high: Rows
 
@@ -91,7 +93,8 @@ class Calibration:
         box = Certificate(0.0, tuple(low.tolist()), tuple(high.tolist()))
         parts = (rows[:checked], rows[checked : checked + certified], learnt)
         within = [part[box.covers(part)] for part in parts]
-        return cls(within[2], within[0], within[1], low, high)
+        tries = min(TRIES, max(1, len(within[1]) // LEAST_PIXELS))
+        return cls(within[2], within[0], np.array_split(within[1], tries), low, high)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +116,7 @@ def compress(
     *,
     shapes: Sequence[Shape] | None = None,
     steps: int = STEPS,
+    points: int = LEARNT,
     seed: int = 0,
 ) -> Compressed:
     """Find the cheapest network within the tolerance of the dense one.
@@ -125,6 +129,7 @@ def compress(
     tolerance : m3 m-3: largest difference on the held-out pixels; 99.9 % must keep to half of it
     shapes : to try in this order; those of `WIDTHS` that save work by default
     steps : of training a candidate
+    points : near pixels, to learn from besides the pixels
     seed : of all that is drawn
 
     Raises
@@ -136,33 +141,29 @@ def compress(
     """
     network = TrainedNetwork.read(model.state, model.downscaler)
     calibration = Calibration.split(pixels, seed)
-    wider = between(calibration.learnt, LEARNT, seed)
-    some = np.random.default_rng(seed).choice(wider, CODED, replace=False)  # rare pixels weigh more in them
-    ramps = thin_out(network, some, calibration.low, calibration.high, tolerance)
-    learnt, checked = (_lesson(network, ramps, rows) for rows in (wider, calibration.checked))
+    lessons = _lessons(network, calibration, tolerance, points, seed)
     certificate = Certificate(tolerance, tuple(calibration.low.tolist()), tuple(calibration.high.tolist()))
-    candidates = list(shapes or worthwhile(network))
+    candidates, sealed = list(shapes or worthwhile(network)), list(calibration.certified)
     told = "no candidate is cheaper"
     with task("compressing", len(candidates)) as advance:
-        while candidates:
+        while candidates and sealed:
             shape = candidates.pop(0)
-            small = _start(network, ramps, calibration.learnt[:ROWS], shape)
-            finished = distil(small, learnt, checked, tolerance, steps, seed)
-            excess = _excess(checked.errors(small), tolerance)
+            small = _start(network, lessons.usual, shape)
+            doubt, excess = _taught(small, lessons, tolerance, steps, seed)
             advance(1)
-            if not finished or excess > 1:
+            if doubt is None or excess > 1:
                 told = f"{shape} was off by {excess:.2g} times what is allowed"
-                passed = _passed_over(excess if finished else excess / STILL_TO_GAIN, len(candidates))
+                passed = _passed_over(excess if doubt else excess / STILL_TO_GAIN, len(candidates))
                 del candidates[:passed]
                 advance(passed)
                 continue
-            content = _package(small, model, certificate)
+            content = _package(small, doubt, model, certificate)
             try:
-                found = certify(content, dense, calibration.certified, certificate)
+                found = certify(content, dense, sealed.pop(0), certificate)
             except NotCertifiedError as refused:
                 told = str(refused)
                 continue
-            return Compressed(content, shape, len(ramps.low), found, certificate)
+            return Compressed(content, shape, len(small.ramps.low), found, certificate)
     msg = f"No smaller network keeps to {tolerance:g} m3 m-3 ({told}); use the dense model or a larger tolerance"
     raise NotCertifiedError(msg)
 
@@ -182,35 +183,43 @@ def worthwhile(network: TrainedNetwork) -> list[Shape]:
     ]
 
 
-def between(rows: Rows, count: int, seed: int) -> Rows:
-    """Add points near rows until there are `count`; rows far from the middle are taken more often.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lessons:
+    """Rows by purpose: to be taught on, points not taught on, the pixels among the former, and those to choose by."""
 
-    Some lie on the way to another row, the others off a row by a part of the difference of two others, which is how
-    predictors vary together. What a network does between the rows it was taught on is where it can be wrong, most of
-    all where rows are rare.
-    """
-    rng = np.random.default_rng(seed)
-    more = max(count - len(rows), len(rows))
-    middle = np.median(rows, axis=0)
-    far = (np.abs(rows - middle) / np.maximum(rows.std(axis=0), 1e-12)).mean(axis=1).astype(float) ** 2
-    start = rng.choice(len(rows), more, p=far / far.sum())
-    one, other = rows[rng.integers(len(rows), size=(2, more))]
-    towards = np.arange(more) < TOWARDS * more
-    origin = np.where(towards[:, None], rows[start], other)
-    reach = REACH * rng.random((more, 1))
-    points = rows[start] + reach.astype(np.float32) * (one - origin)
-    return np.concatenate([rows, np.clip(points, rows.min(axis=0), rows.max(axis=0))])
+    learnt: Lesson
+    fresh: Lesson
+    usual: Lesson
+    checked: Lesson
 
 
-def _lesson(network: TrainedNetwork, ramps: Ramps, rows: Rows) -> Lesson:
+def _lessons(network: TrainedNetwork, calibration: Calibration, tolerance: float, count: int, seed: int) -> _Lessons:
+    """Draw points around the pixels, thin out the coding for them, and ask the trained network for its answers."""
+    pixels = calibration.learnt
+    fresh = round(FRESH * count)
+    points = near(pixels, network.ramps.encode(pixels), count + fresh, seed)
+    learnt = np.concatenate([pixels, points[fresh:]])
+    some = np.random.default_rng(seed).choice(learnt, CODED, replace=False)  # rare pixels weigh more in them
+    ramps = thin_out(network, some, calibration.low, calibration.high, tolerance)
+    parts = (learnt, points[:fresh], pixels, calibration.checked)
+    return _Lessons(*(Lesson(rows, network.answers_to(rows), ramps) for rows in parts))
+
+
+def _start(network: TrainedNetwork, pixels: Lesson, shape: Shape) -> SmallNetwork:
+    rows = pixels.rows[:ROWS]
     with torch.no_grad():
-        return Lesson(torch.as_tensor(ramps.heights(rows)), network.answers(as_codes(network.ramps.encode(rows))))
+        return select(network, as_codes(network.ramps.encode(rows)), pixels.ramps, pixels.part(slice(ROWS))[0], shape)
 
 
-def _start(network: TrainedNetwork, ramps: Ramps, rows: Rows, shape: Shape) -> SmallNetwork:
-    codes = as_codes(network.ramps.encode(rows))
-    with torch.no_grad():
-        return select(network, codes, ramps, torch.as_tensor(ramps.heights(rows)), shape)
+def _taught(
+    small: SmallNetwork, lessons: _Lessons, tolerance: float, steps: int, seed: int
+) -> tuple[Doubt | None, float]:
+    """Train in place; the doubt, None if training was given up, and how far off it is where it is sure."""
+    if not distil(small, lessons.learnt, lessons.checked, tolerance, steps, seed):
+        return None, _excess(lessons.checked.errors(small), tolerance)
+    doubt = learn(small, lessons.fresh, lessons.usual, tolerance, seed)
+    sure = ~doubt.unsure(small, lessons.checked)
+    return doubt, _excess(lessons.checked.errors(small)[sure], tolerance)
 
 
 def _excess(errors: npt.NDArray[np.float64], tolerance: float) -> float:
@@ -224,7 +233,8 @@ def _passed_over(excess: float, left: int) -> int:
     return max(0, min(steps - 1, left - 1))
 
 
-def _package(small: SmallNetwork, model: TrainedModel, certificate: Certificate) -> bytes:
-    packed = packaging.package(small_graph.build(small, certificate), model, {"certificate": certificate.text()})
+def _package(small: SmallNetwork, doubt: Doubt, model: TrainedModel, certificate: Certificate) -> bytes:
+    core = small_graph.build(small, certificate, doubt)
+    packed = packaging.package(core, model, {"certificate": certificate.text()})
     content: bytes = packed.SerializeToString(deterministic=True)
     return content

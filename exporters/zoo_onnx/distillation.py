@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from zoo_onnx.selection import SmallNetwork
 from zoo_onnx.soap import Soap
+from zoo_onnx.trained import BLOCK_ROWS, Ramps
 
 BATCH = 1024
 RATE = 1.5e-3
@@ -31,20 +33,29 @@ HOPELESS = 10.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lesson:
-    """Heights on the ramps (n, r) and what is to be said to them, (n,), m3 m-3."""
+    """Rows (n, k), what is to be said to them, (n,), m3 m-3, and the ramps by which they are seen."""
 
-    heights: Tensor
+    rows: npt.NDArray[np.float32]
     answers: Tensor
+    ramps: Ramps
 
     def __len__(self) -> int:
-        return len(self.heights)
+        return len(self.rows)
+
+    def part(self, which: slice | npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Return heights on the ramps (m, r) and answers (m,) of some rows; all heights at once would fill memory."""
+        return torch.as_tensor(self.ramps.heights(self.rows[which])), self.answers[which]
+
+    def parts(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Return all rows, some at a time."""
+        for start in range(0, len(self), BLOCK_ROWS):
+            yield self.part(slice(start, start + BLOCK_ROWS))
 
     def errors(self, network: SmallNetwork) -> npt.NDArray[np.float64]:
         """Return how far a network is off, row by row, m3 m-3."""
         with torch.no_grad():
-            said = network.answers(self.heights)[:, 0]
-        found: npt.NDArray[np.float64] = (said - self.answers).abs().double().numpy()
-        return found
+            off = [(network.answers(heights)[:, 0] - wanted).abs().double() for heights, wanted in self.parts()]
+        return torch.cat(off).numpy()
 
 
 def distil(network: SmallNetwork, learnt: Lesson, checked: Lesson, tolerance: float, steps: int, seed: int) -> bool:
@@ -62,14 +73,15 @@ def distil(network: SmallNetwork, learnt: Lesson, checked: Lesson, tolerance: fl
     above, coding = network.parameters, network.coding_parameters
     parameters = [parameter.requires_grad_() for parameter in (*above, *coding)]
     pace = [1.0] * len(above) + [CODING_PACE] * len(coding)
-    optimiser, generator = Soap(parameters, pace), torch.Generator().manual_seed(seed)
+    optimiser, rng = Soap(parameters, pace), np.random.default_rng(seed)
     batch = min(BATCH, len(learnt))
-    rows = torch.empty(0, dtype=torch.int64)
+    rows = np.empty(0, np.int64)
     for step in range(steps):
         if len(rows) < batch:
-            rows = torch.randperm(len(learnt), generator=generator)
+            rows = rng.permutation(len(learnt))
         part, rows = rows[:batch], rows[batch:]
-        error = (network.answers(learnt.heights[part])[:, 0] - learnt.answers[part]) / tolerance
+        heights, answers = learnt.part(part)
+        error = (network.answers(heights)[:, 0] - answers) / tolerance
         loss = error.pow(2).mean() if step < SQUARES * steps else _norm(error)
         for parameter in parameters:
             parameter.grad = None

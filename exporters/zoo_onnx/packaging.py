@@ -25,6 +25,7 @@ _CORE = "core/"
 def package(core: onnx.ModelProto, model: TrainedModel, more: Mapping[str, str] | None = None) -> onnx.ModelProto:
     """Wrap a graph `X` -> `y` as `predictors` -> `soil_moisture`, `out_of_range`, with the model's header inside.
 
+    The graph of a compressed model has a second output `unsure`, bool (n, 1); the answer is NaN there.
     `more` and the graph's own metadata (`batch`, rows at once that suit it) go into the file, too.
 
     Raises
@@ -37,7 +38,12 @@ def package(core: onnx.ModelProto, model: TrainedModel, more: Mapping[str, str] 
     inner = compose.add_prefix(core, _CORE).graph
     extra = uncertainty.part_of(model)
     graph = helper.make_graph(
-        [helper.make_node("Identity", ["predictors"], [_CORE + "X"]), *inner.node, *_tail(), *extra.nodes],
+        [
+            helper.make_node("Identity", ["predictors"], [_CORE + "X"]),
+            *inner.node,
+            *_tail(unsure=_unsure(core)),
+            *extra.nodes,
+        ],
         "soil_moisture",
         [helper.make_tensor_value_info("predictors", TensorProto.FLOAT, ["n", features]), *extra.inputs],
         [
@@ -45,7 +51,7 @@ def package(core: onnx.ModelProto, model: TrainedModel, more: Mapping[str, str] 
             helper.make_tensor_value_info("out_of_range", TensorProto.BOOL, ["n", 1]),
             *extra.outputs,
         ],
-        [*inner.initializer, *_limits(model.clip), *extra.constants],
+        [*inner.initializer, *_limits(model.clip, unsure=_unsure(core)), *extra.constants],
         sparse_initializer=inner.sparse_initializer,
     )
     packed = helper.make_model(
@@ -81,20 +87,26 @@ def _devices(core: onnx.ModelProto) -> str:
     return "cpu" if any(node.domain == "ai.onnx.ml" for node in core.graph.node) else "cpu cuda"
 
 
-def _tail() -> list[onnx.NodeProto]:
-    """Clip to the physical range, and mark where that changed the value."""
+def _unsure(core: onnx.ModelProto) -> bool:
+    """Say whether the graph marks rows that it should not answer."""
+    return any(output.name == "unsure" for output in core.graph.output)
+
+
+def _tail(*, unsure: bool) -> list[onnx.NodeProto]:
+    """Clip to the physical range, and mark where that changed the value; then take out what is unsure."""
+    clipped = "clipped" if unsure else "soil_moisture"
+    hidden = [helper.make_node("Where", [_CORE + "unsure", "no_answer", clipped], ["soil_moisture"])] if unsure else []
     return [
-        helper.make_node("Clip", [_CORE + "y", "clip_low", "clip_high"], ["soil_moisture"]),
-        helper.make_node("Equal", [_CORE + "y", "soil_moisture"], ["in_range"]),
+        helper.make_node("Clip", [_CORE + "y", "clip_low", "clip_high"], [clipped]),
+        helper.make_node("Equal", [_CORE + "y", clipped], ["in_range"]),
         helper.make_node("Not", ["in_range"], ["out_of_range"]),
+        *hidden,
     ]
 
 
-def _limits(clip: tuple[float, float]) -> list[onnx.TensorProto]:
-    return [
-        numpy_helper.from_array(np.array(limit, np.float32), f"clip_{name}")
-        for name, limit in zip(("low", "high"), clip, strict=True)
-    ]
+def _limits(clip: tuple[float, float], *, unsure: bool) -> list[onnx.TensorProto]:
+    named = {"clip_low": clip[0], "clip_high": clip[1]} | ({"no_answer": float("nan")} if unsure else {})
+    return [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in named.items()]
 
 
 def _describe(value: onnx.ValueInfoProto) -> dict[str, Any]:
@@ -108,9 +120,10 @@ def _check_core(core: onnx.ModelProto, features: int, downscaler: str) -> None:
     inputs = [_describe(value) for value in core.graph.input if value.name not in initial]
     outputs = [_describe(value) for value in core.graph.output]
     versions = [item.version for item in core.opset_import if item.domain in ("", "ai.onnx")]
+    answer = ("y", "float32")
     fits = (
         [(item["name"], item["dtype"], item["shape"][1:]) for item in inputs] == [("X", "float32", [features])]
-        and [(item["name"], item["dtype"]) for item in outputs] == [("y", "float32")]
+        and [(item["name"], item["dtype"]) for item in outputs] in ([answer], [answer, ("unsure", "bool")])
         and versions == [OPSET]
     )
     if not fits:

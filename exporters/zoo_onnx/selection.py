@@ -74,8 +74,15 @@ class SmallNetwork:
 
     def answers(self, heights: Tensor) -> Tensor:
         """Return what the topmost layer says to `Ramps.heights`, of a whole network (n, 1)."""
+        return self._through(heights, len(self.weights))
+
+    def hidden(self, heights: Tensor) -> Tensor:
+        """Return what the layer below the topmost one says."""
+        return self._through(heights, len(self.weights) - 1)
+
+    def _through(self, heights: Tensor, layers: int) -> Tensor:
         below = (heights * (1 + self.stretch) - self.shift).clamp(0, 1)
-        for weight, bias, bent in zip(self.weights, self.biases, self.bent, strict=True):
+        for weight, bias, bent in list(zip(self.weights, self.biases, self.bent, strict=True))[:layers]:
             below = torch.addmm(bias, below, weight)
             below = torch.sigmoid(below) if bent else below
         return below

@@ -1,4 +1,4 @@
-"""A compressed network as an ONNX graph: ramps, then layers."""
+"""A compressed network as an ONNX graph: ramps, then layers, and the doubt on top of the last hidden one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from zoo.inference.certified import Certificate
+from zoo_onnx.doubt import Doubt
 from zoo_onnx.selection import SmallNetwork
 from zoo_onnx.trained import Ramps
 
@@ -19,8 +20,12 @@ BATCH = 1024
 Doubles = npt.NDArray[np.float64]
 
 
-def build(network: SmallNetwork, certificate: Certificate) -> onnx.ModelProto:
-    """Build the graph: input `X` float32 (n, k) within the certificate's box, output `y` float32 (n, 1), m3 m-3."""
+def build(network: SmallNetwork, certificate: Certificate, doubt: Doubt) -> onnx.ModelProto:
+    """Build the graph.
+
+    Input `X` float32 (n, k) within the certificate's box; outputs `y` float32 (n, 1), m3 m-3, and `unsure` bool (n, 1),
+    where `y` should not be trusted.
+    """
     corner = np.array(certificate.low)
     layers = [_climb(network.coding(), corner)]
     for kernel, shift, bent in zip(network.weights, network.biases, network.bent, strict=True):
@@ -28,7 +33,7 @@ def build(network: SmallNetwork, certificate: Certificate) -> onnx.ModelProto:
     # the corner is taken off before anything is multiplied: 1,400 m or 300 K lose no digits in float32
     nodes = [helper.make_node("Sub", ["X", "corner"], ["above"])]
     constants = [_constant("corner", corner)]
-    below = "above"
+    below = hidden = "above"
     for number, (weight, bias, curve) in enumerate(_merged(layers)):
         constants += [_constant(f"weight_{number}", weight), _constant(f"bias_{number}", bias)]
         nodes.append(helper.make_node("Gemm", [below, f"weight_{number}", f"bias_{number}"], [f"total_{number}"]))
@@ -37,18 +42,35 @@ def build(network: SmallNetwork, certificate: Certificate) -> onnx.ModelProto:
             limits = ["zero", "one"] if curve == "Clip" else []
             constants += [_constant(name, np.array(value)) for name, value in zip(limits, (0.0, 1.0), strict=False)]
             nodes.append(helper.make_node(curve, [below, *limits], [f"layer_{number}"]))
-            below = f"layer_{number}"
+            below = hidden = f"layer_{number}"
     nodes.append(helper.make_node("Identity", [below], ["y"]))
+    _add_doubt(doubt, hidden, nodes, constants)
     graph = helper.make_graph(
         nodes,
         "compressed_network",
         [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["n", len(corner)])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 1])],
+        [
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 1]),
+            helper.make_tensor_value_info("unsure", TensorProto.BOOL, ["n", 1]),
+        ],
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
     helper.set_model_props(model, {"batch": str(BATCH)})
     return model
+
+
+def _add_doubt(doubt: Doubt, hidden: str, nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]) -> None:
+    for number, (weight, bias) in enumerate(zip(doubt.weights, doubt.biases, strict=True)):
+        constants += [_constant(f"doubt_weight_{number}", weight.double().numpy())]
+        constants += [_constant(f"doubt_bias_{number}", bias.double().numpy())]
+    nodes += [
+        helper.make_node("Gemm", [hidden, "doubt_weight_0", "doubt_bias_0"], ["doubt_total"]),
+        helper.make_node("Sigmoid", ["doubt_total"], ["doubt_layer"]),
+        helper.make_node("Gemm", ["doubt_layer", "doubt_weight_1", "doubt_bias_1"], ["doubt"]),
+        helper.make_node("Greater", ["doubt", "nothing"], ["unsure"]),
+    ]
+    constants.append(_constant("nothing", np.array(0.0)))
 
 
 def _climb(ramps: Ramps, corner: Doubles) -> tuple[Doubles, Doubles, str]:

@@ -108,6 +108,12 @@ class TrainedNetwork:
         """Return the answer to codes (n, c), m3 m-3, not clipped, (n,)."""
         return torch.cat([self._answer(part) for part in torch.split(codes, BLOCK_ROWS)])
 
+    def answers_to(self, X: npt.NDArray[np.float32]) -> Tensor:
+        """Return the answer to predictors (n, k), not clipped, (n,); few are coded at a time."""
+        with torch.no_grad():
+            parts = [as_codes(self.ramps.encode(X[at : at + BLOCK_ROWS])) for at in range(0, len(X), BLOCK_ROWS)]
+            return torch.cat([self._answer(part) for part in parts])
+
     def _answer(self, codes: Tensor) -> Tensor:
         below = codes
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):

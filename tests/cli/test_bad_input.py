@@ -319,3 +319,59 @@ def test_hdf5_of_something_else_is_no_granule(tmp_path, refused):
     with h5py.File(path, "w") as file:
         file["something"] = np.arange(3)
     assert path.name in refused("inspect", path, code=4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nosuch"], "No such command 'nosuch'; see: zoo --help"),
+        (["stack"], "Missing option '-o' / '--output'; see: zoo stack --help"),
+        (["demo", "--seed", "abc"], "Invalid value for '--seed'"),
+        (["models", "show", "--nosuch"], "--nosuch"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_that_names_the_help(refused, arguments, said):
+    line = refused(*arguments, code=2)
+    assert said in line
+    assert line.endswith("--help")
+
+
+@pytest.mark.parametrize("command", [["demo", "-o"], ["reproduce", "cai2022", "-o"], ["fetch", *PLACE, *DATE, "--to"]])
+def test_a_file_is_no_folder_of_results(tmp_path, refused, command):
+    """Said before any work, so before the network is asked."""
+    path = tmp_path / "file"
+    path.touch()
+    assert refused(*command, path, code=2, watched=tmp_path) == f"zoo: {path} is a file; give a folder"
+
+
+@pytest.mark.parametrize(("features", "said"), [("lst,nosuch", "named 'nosuch'"), (",", "names no predictor")])
+def test_predictors_that_are_not_known_are_refused_before_the_network_is_asked(tmp_path, refused, features, said):
+    assert said in refused("fetch", *PLACE, *DATE, "--to", tmp_path / "to", "--features", features, code=2)
+
+
+def test_a_share_of_a_cell_is_not_above_one(tmp_path, refused):
+    line = refused("table", "--stack", tmp_path, "-o", tmp_path / "t.parquet", "--min-valid", "3", code=2)
+    assert "--min-valid 3 is out of range; give a share of the cell from 0 to 1" in line
+
+
+def test_a_table_to_screen_that_is_not_there_is_named(tmp_path, refused):
+    assert "nothere.parquet is not there" in refused("screen", tmp_path / "nothere.parquet", code=4)
+
+
+@pytest.mark.parametrize(("option", "value"), [("--reach", "-3"), ("--tolerance", "-0.001"), ("--tolerance", "1")])
+def test_reach_and_tolerance_are_in_range(registry, refused, option, value):
+    line = refused("predict", "-m", "toy", option, value, "--registry", registry, code=2)
+    assert f"{option} {float(value):g} is out of range" in line
+
+
+def test_a_picture_of_granules_is_a_png(scene, tmp_path, refused):
+    granule = next(scene.glob("smap/*.h5"))
+    assert "ends in .png" in refused("inspect", granule, "--plot", tmp_path / "x.jpg", code=2, watched=tmp_path)
+
+
+def test_a_picture_of_granules_makes_its_folder(scene, tmp_path):
+    picture = tmp_path / "new" / "x.png"
+    with pytest.raises(SystemExit) as ended:
+        main(["inspect", str(next(scene.glob("smap/*.h5"))), "--plot", str(picture), "-q"])
+    assert not ended.value.code
+    assert picture.read_bytes().startswith(b"\x89PNG")

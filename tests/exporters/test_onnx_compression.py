@@ -13,6 +13,7 @@ import onnx
 import pytest
 import torch
 from onnx import numpy_helper
+from scipy.spatial import cKDTree
 
 from zoo.errors import IntegrityError, ZooError
 from zoo.inference.certified import Certificate, CertifiedSession, NotCertifiedError
@@ -22,8 +23,11 @@ from zoo_dbn.onnx import build_model
 from zoo_onnx import packaging
 from zoo_onnx.certificate import certify
 from zoo_onnx.coding import Curve, curve_of, thin_out
-from zoo_onnx.compression import Compressed, compress, worthwhile
+from zoo_onnx.compression import Calibration, Compressed, compress, worthwhile
+from zoo_onnx.distillation import Lesson
+from zoo_onnx.doubt import learn
 from zoo_onnx.exporter import OnnxExporter
+from zoo_onnx.sampling import near, neighbours
 from zoo_onnx.selection import Shape, least_squares, low_rank, pivots, select
 from zoo_onnx.soap import Soap
 from zoo_onnx.trained import Ramps, TrainedNetwork, as_codes
@@ -97,12 +101,26 @@ def compiled(model: TrainedModel) -> Session:
 @pytest.fixture(scope="module")
 def found() -> Compressed:
     model = trained()
-    return compress(model, compiled(model), pixels(), TOLERANCE, shapes=[Shape((32, 16))], steps=800)
+    return compress(model, compiled(model), pixels(), TOLERANCE, shapes=[Shape((32, 16))], steps=800, points=20_000)
 
 
 @pytest.fixture
 def session(found: Compressed) -> CertifiedSession:
     return CertifiedSession(Session(found.content, device="cpu", threads=1), compiled(trained()))
+
+
+def with_doubt(content: bytes, more: float) -> bytes:
+    """Return a compressed model that is more often unsure, or less."""
+    model = onnx.load_from_string(content)
+    bias = next(tensor for tensor in model.graph.initializer if tensor.name == "core/doubt_bias_1")
+    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32(more), bias.name))
+    return bytes(model.SerializeToString())
+
+
+def sure(rows: npt.NDArray[np.float32], session: CertifiedSession) -> npt.NDArray[np.float32]:
+    """Pixels that the compressed network answers."""
+    rows = rows[session.certificate.covers(rows)]
+    return np.asarray(rows[np.isfinite(session.compressed.predict(rows)[0])])
 
 
 def test_a_compressed_network_keeps_its_certificate_on_pixels_it_never_saw(
@@ -112,7 +130,7 @@ def test_a_compressed_network_keeps_its_certificate_on_pixels_it_never_saw(
     fresh = fresh[session.certificate.covers(fresh)]
     answers, _ = session.predict(fresh)
     wrong = np.abs(answers - truth(network_state(), fresh))
-    assert session.uncovered == 0
+    assert 0 < session.uncovered < 0.02 * len(fresh)  # within the range, but rare
     # the certificate speaks of its own pixels; others of the same kind are nearly as good
     assert np.quantile(wrong, 0.999) <= TOLERANCE
     assert truth(network_state(), fresh).std() > 5 * TOLERANCE
@@ -125,8 +143,7 @@ def test_a_compressed_network_keeps_its_certificate_on_pixels_it_never_saw(
 def test_pixels_beyond_the_calibrated_range_are_counted_and_answered_by_the_dense_network(
     session: CertifiedSession,
 ) -> None:
-    rows = pixels(500, seed=3)
-    rows = rows[session.certificate.covers(rows)][:400]
+    rows = sure(pixels(500, seed=3), session)[:400]
     beyond = [5, 70, 399]
     rows[5, 0], rows[70, 2], rows[399, 1] = 350, 0, 1.5
     rows[8, 0] = np.nan
@@ -147,7 +164,7 @@ def test_a_disturbed_compressed_network_gets_no_certificate(found: Compressed, s
     rows = pixels(3000, seed=5)
     rows = rows[found.certificate.covers(rows)]
     told = certify(found.content, session.dense, rows, replace(found.certificate, tolerance=2 * TOLERANCE))
-    assert told["n"] == len(rows)
+    assert told["n"] == len(sure(rows, session)) < len(rows)
     disturbed = onnx.load_from_string(found.content)
     head = [tensor for tensor in disturbed.graph.initializer if tensor.name.startswith("core/weight_")][-1]
     weight = numpy_helper.to_array(head).copy()
@@ -155,6 +172,77 @@ def test_a_disturbed_compressed_network_gets_no_certificate(found: Compressed, s
     head.CopyFrom(numpy_helper.from_array(weight, head.name))
     with pytest.raises(NotCertifiedError, match="differs from the dense one by up to"):
         certify(disturbed.SerializeToString(), session.dense, rows, replace(found.certificate, tolerance=2 * TOLERANCE))
+
+
+def test_pixels_of_which_the_network_is_unsure_are_counted_and_answered_by_the_dense_network(
+    found: Compressed, session: CertifiedSession
+) -> None:
+    rows = pixels(20_000, seed=4)
+    rows = rows[session.certificate.covers(rows)]
+    small, _ = session.compressed.predict(rows)
+    dense, _ = session.dense.predict(rows)
+    answers, outside = session.predict(rows)
+    unsure = np.isnan(small)
+    assert session.uncovered == unsure.sum() > 0
+    np.testing.assert_allclose(answers[unsure], dense[unsure], rtol=0, atol=1e-7)
+    assert not outside[unsure].any()
+    # what it would have said there is worse than elsewhere
+    wrong = np.abs(Session(with_doubt(found.content, -100), device="cpu").predict(rows)[0] - dense)
+    assert wrong[unsure].mean() > 1.5 * wrong[~unsure].mean()
+
+
+def test_a_network_that_is_too_often_unsure_gets_no_certificate(found: Compressed, session: CertifiedSession) -> None:
+    shy = with_doubt(found.content, 1)
+    rows = pixels(3000, seed=5)
+    rows = rows[found.certificate.covers(rows)]
+    with pytest.raises(NotCertifiedError, match="leaves .* of the held-out pixels to the dense one"):
+        certify(shy, session.dense, rows, replace(found.certificate, tolerance=2 * TOLERANCE))
+
+
+def test_doubt_is_highest_where_a_network_is_wrong() -> None:
+    network, X = TrainedNetwork.read(network_state(), "dbn"), pixels(8000, seed=2)
+    seen = torch.as_tensor(network.ramps.heights(X[:2000]))
+    small = select(network, as_codes(network.ramps.encode(X[:2000])), network.ramps, seen, Shape((24, 12)))
+    fresh, usual, other = (Lesson(part, network.answers_to(part), network.ramps) for part in np.split(X, [4000, 6000]))
+    doubt = learn(small, fresh, usual, TOLERANCE, seed=0)
+    unsure, wrong = doubt.unsure(small, other), other.errors(small)
+    assert 0.001 < unsure.mean() < 0.015  # of other pixels than the limit was put by
+    assert wrong[unsure].mean() > 3 * wrong[~unsure].mean()
+    with torch.no_grad():
+        np.testing.assert_array_equal(doubt.of(small.hidden(other.part(slice(None))[0])).numpy() > 0, unsure)
+
+
+def test_neighbours_are_those_of_a_search_tree() -> None:
+    rows = np.random.default_rng(0).normal(size=(1500, 6))
+    numbers, distance = neighbours(rows, 5)
+    apart, others = cKDTree(rows).query(rows, 6)
+    assert (np.sort(numbers, axis=1) == np.sort(others[:, 1:], axis=1)).mean() > 0.999
+    np.testing.assert_allclose(distance, apart[:, -1], rtol=1e-3)
+
+
+def test_points_to_learn_from_lie_as_the_pixels_do_and_more_of_them_where_pixels_are_rare() -> None:
+    rng = np.random.default_rng(0)
+    at = rng.random((3000, 1)) ** 4  # dense near 0, rare near 1
+    rows = np.column_stack([at, np.sin(6 * at), at**2]).astype(np.float32) + rng.normal(0, 1e-3, (3000, 3)).astype("f4")
+    points = near(rows, rows, 20_000, seed=1)
+    assert points.shape == (20_000, 3)
+    assert points.dtype == np.float32
+    assert (points >= rows.min(axis=0)).all()
+    assert (points <= rows.max(axis=0)).all()
+    away = cKDTree(rows).query(points)[0]
+    anywhere = cKDTree(rows).query(rng.uniform(rows.min(axis=0), rows.max(axis=0), (20_000, 3)))[0]
+    assert np.median(away) < 0.1 * np.median(anywhere)
+    assert (points[:, 0] > 0.5).mean() > 2 * (rows[:, 0] > 0.5).mean()
+    np.testing.assert_array_equal(points, near(rows, rows, 20_000, seed=1))
+
+
+def test_pixels_to_learn_to_choose_and_to_certify_by_have_none_in_common() -> None:
+    rows = np.concatenate([pixels(24_000), pixels(24_000)[:5000]])  # some twice
+    dealt = Calibration.split(rows, seed=0)
+    parts = [dealt.learnt, dealt.checked, *dealt.certified]
+    assert len(dealt.certified) == 2  # a network that was refused is not followed by one proven on the same pixels
+    assert min(map(len, parts)) > 2000
+    assert len(np.unique(np.concatenate(parts), axis=0)) == sum(map(len, parts))
 
 
 def test_another_device_is_held_to_the_certificate(found: Compressed, session: CertifiedSession) -> None:
@@ -179,7 +267,7 @@ def test_a_certificate_needs_pixels_and_all_of_them_within_its_range(
 def test_a_tolerance_out_of_reach_is_refused_and_says_what_remains() -> None:
     model = trained()
     with pytest.raises(NotCertifiedError, match="No smaller network keeps to 1e-06 .* use the dense model"):
-        compress(model, compiled(model), pixels(), 1e-6, shapes=[Shape((8, 4))], steps=60)
+        compress(model, compiled(model), pixels(), 1e-6, shapes=[Shape((8, 4))], steps=60, points=8000)
     with pytest.raises(NotCertifiedError, match="too few.*--calibrate"):
         compress(model, compiled(model), pixels(900), TOLERANCE)
 

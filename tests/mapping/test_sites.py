@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.cli import data as options
+from zoo.cli.request import layers_of, request_of
 from zoo.errors import DataError, UnknownNameError, UsageError
 from zoo.predictors import LAYERS
 from zoo.simulate import SHANDIAN
@@ -79,7 +79,7 @@ def test_an_unknown_site_is_named_with_what_there_is(tmp_path):
 
 
 def asked(**given):
-    return options.request(**{"sensor": None, "data": [Path()], "area": None, "date": None, **given})
+    return request_of(**{"sensor": None, "data": [Path()], "area": None, "date": None, **given})
 
 
 def test_a_site_fills_in_what_no_option_says(tmp_path):
@@ -92,8 +92,8 @@ def test_a_site_fills_in_what_no_option_says(tmp_path):
     own = write(tmp_path, OWN + 'date = 2020-06-01\ncrs = "EPSG:32650"\nresolution = 500.0\nlayers = ["dem", "lst"]\n')
     request = asked(site=str(own))
     assert (request.crs, request.resolution) == ("EPSG:32650", 500.0)
-    assert options.layers(None, str(own)) == ("dem", "lst")
-    assert options.layers("ndvi", str(own)) == ("ndvi",)
+    assert layers_of(None, str(own)) == ("dem", "lst")
+    assert layers_of("ndvi", str(own)) == ("ndvi",)
 
 
 def test_a_site_without_a_day_still_needs_one(tmp_path):

@@ -29,7 +29,7 @@ def test_rows_are_cells_with_place_time_block_and_valid_shares(table, made):
     rows = pd.read_parquet(table.path)
     assert list(rows.columns) == [
         "date", "row", "column", "lon", "lat", "block", "time", "soil_moisture", *FEATURES,
-        *(f"valid_share_{name}" for name in FEATURES),
+        *(f"valid_share_{name}" for name in FEATURES), *(f"spread_{name}" for name in FEATURES),
     ]  # fmt: skip
     # EASE-Grid 2.0 M09, Brodzik et al. 2012: 1624 x 3856 cells of 9008.055210146 m
     x, y = pyproj.Transformer.from_crs("EPSG:4326", "EPSG:6933", always_xy=True).transform(rows.lon, rows.lat)

@@ -20,8 +20,8 @@ def packages(names: list[str]) -> set[str]:
 
 def test_only_zoo_and_its_plugins_land_in_site_packages(names):
     assert packages(names) == {
-        "zoo", "zoo_smap", "zoo_amsr2", "zoo_modis", "zoo_landsat", "zoo_terrain", "zoo_insitu", "zoo_dbn", "zoo_rf",
-        "zoo_hgb", "zoo_auto", "zoo_onnx",
+        "zoo", "zoo_smap", "zoo_amsr2", "zoo_modis", "zoo_landsat", "zoo_terrain", "zoo_insitu", "zoo_season",
+        "zoo_dbn", "zoo_rf", "zoo_hgb", "zoo_auto", "zoo_onnx",
     }  # fmt: skip
 
 

@@ -169,3 +169,32 @@ def test_correction_keeps_the_sensor_in_every_cell_that_is_half_on_the_map_and_c
     assert result["correction"]["mode"] == "exact"
     assert result["correction"]["cells"] == int(difference.where(covered).count())
     assert result["correction"]["partial"] == int(difference.where(~covered).count())
+
+
+def test_a_corrected_map_keeps_of_the_texture_what_held_out_cells_speak_for(tmp_path, capsys):
+    """The weight stands in the card and in the map's tags, unless another is given; the means are kept under any."""
+    registry = ("--registry", tmp_path / "r.json")
+    trained = run(capsys, "train", "rf", "--set", "n_estimators=20", "--no-ablation", *registry)["model"]
+    shown = run(capsys, "models", "show", trained, *registry)["record"]["texture"]
+    assert shown["weight"] == pytest.approx(min(max(shown["estimate"], 0), 1))
+    assert 0 < shown["weight"] < 1  # else nothing is tested below
+
+    def corrected(name, *options):
+        command = ("predict", "--model", trained, "--correct", "exact", "-o", tmp_path / name, *options, *registry)
+        return run(capsys, *command)["correction"]["texture"], read_map(tmp_path / name)
+
+    weight, own = corrected("own.tif")
+    assert weight == shown["weight"]
+    (_, full), (_, none) = corrected("full.tif", "--texture", "1"), corrected("none.tif", "--texture", "0")
+    within = ((none > 0.001) & (full > 0.001)).to_numpy()  # nothing is cut off at 0
+    between = none + weight * (full - none)
+    np.testing.assert_allclose(own.to_numpy()[within], between.to_numpy()[within], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(("given", "said"), [("0.5", "--texture is for the correction"), ("2", "--texture 2 is out")])
+def test_a_weight_of_texture_without_a_correction_or_out_of_range_is_refused(tmp_path, capsys, given, said):
+    with pytest.raises(SystemExit) as ended:
+        main(["predict", "--model", "smd-rf@v1", "--texture", given, "-o", str(tmp_path / "m.tif")])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -19,7 +19,7 @@ from pyproj import Transformer
 from zoo.errors import DataError, UnknownNameError, UsageError
 from zoo.grids import as_array, cells_in, ease2_geobox, geographic_geobox, target_geobox
 from zoo.stack import Stack, build_stack, coarse_means
-from zoo.stack.area_mean import area_mean, area_of, blocks, filled, join, mean_of_pieces, window_near
+from zoo.stack.area_mean import area_mean, area_moments, area_of, blocks, filled, join, mean_of_pieces, window_near
 from zoo.stack.build import _Job, _reader, choose_sources
 from zoo.types import Area
 
@@ -167,6 +167,30 @@ def test_outside_the_source_nothing_is_covered() -> None:
     mean, share = area_mean(noise((1, 9, 9)), TARGET[0:9, 0:9], TARGET[0:9, 4:14])
     np.testing.assert_array_equal(share[0, 0], [1] * 5 + [0] * 5)
     assert np.isnan(mean[0, :, 5:]).all()
+
+
+def test_on_nested_grids_the_spread_is_the_standard_deviation_of_the_block() -> None:
+    values = (300 + noise()).astype(np.float32)
+    values[3:7, 20:31] = np.nan
+    values[0:9, 0:9] = 295
+    mean, share, spread = area_moments(values[None], TARGET, M09)
+    rows, columns = (size // 9 for size in values.shape)
+    blocked = values.astype(np.float64).reshape(rows, 9, columns, 9)
+    np.testing.assert_allclose(spread[0], np.nanstd(blocked, axis=(1, 3)), rtol=1e-5, atol=1e-6)
+    assert spread[0, 0, 0] < 1e-6
+    for ours, alone in zip((mean, share), area_mean(values[None], TARGET, M09), strict=True):
+        np.testing.assert_array_equal(ours, alone)
+
+
+def test_between_grids_that_do_not_nest_the_spread_weighs_pixels_by_their_overlap() -> None:
+    source = GeoBox((1, 4), Affine(1, 0, 0, 0, -1, 1), "EPSG:6933")
+    target = GeoBox((1, 1), Affine(2, 0, 0.5, 0, -1, 1), "EPSG:6933")
+    values = np.array([[[1, 4, 7, 50]]], np.float32)
+    _, _, spread = area_moments(values, source, target)
+    weights, seen = np.array([0.5, 1, 0.5]), np.array([1, 4, 7])
+    mean = (weights * seen).sum() / 2
+    assert spread[0, 0, 0] == pytest.approx(((weights * (seen - mean) ** 2).sum() / 2) ** 0.5, abs=1e-6)
+    assert np.isnan(area_moments(np.full_like(values, np.nan), source, target)[2]).all()
 
 
 @settings(max_examples=20, deadline=None)
@@ -591,6 +615,9 @@ def test_coarse_means_leave_out_water_and_missing_pixels(tmp_path: Path) -> None
     np.testing.assert_allclose(means["water"], block_means(water, 9), atol=1e-6)
     assert means["ndvi"].attrs["units"] == "1"
     assert means["ndvi"].odc.geobox == M09
+    land = np.where(water > 0.5, np.nan, values).astype(float)
+    inside = np.nanstd(land.reshape(expected.shape[0], 9, expected.shape[1], 9), axis=(1, 3))
+    np.testing.assert_allclose(means["spread"].sel(layer="ndvi"), inside, rtol=1e-5)
 
 
 def test_cells_with_too_little_valid_land_are_missing(tmp_path: Path) -> None:

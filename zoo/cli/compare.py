@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo.cli import data as options
-from zoo.cli import products, results
-from zoo.cli.options import RegistryOption
+from zoo.cli import options, products, results
 from zoo.cli.output import JsonOption, Output, QuietOption
-from zoo.cli.reference import SelectOption
 from zoo.cli.scores import score_payload
 
 if TYPE_CHECKING:
@@ -25,6 +22,38 @@ if TYPE_CHECKING:
 PREDICT = "Where A or B is a model: what to predict from (default: the sample scene)"
 TABLE = "With --table: A and B are columns"
 
+FirstArgument = Annotated[
+    str, typer.Argument(metavar="A", help="Map (.tif, .nc), a sensor's granule, or a model NAME@vN.")
+]
+SecondArgument = Annotated[str, typer.Argument(metavar="B", help="The same.")]
+ReferenceOption = Annotated[
+    Path | None, typer.Option("--reference", "-r", help="Stations, a raster or a coarse sensor's granule.")
+]
+DateOption = Annotated[
+    str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="Day, UTC. Default: what A or B says.")
+]
+TimeOption = Annotated[
+    str | None, typer.Option("--time", metavar="HH:MM", help="UTC: each station's value nearest to it.")
+]
+MatchOption = Annotated[
+    str, typer.Option("--match", metavar="nearest|bilinear|window=N", help="How a map is read at a station.")
+]
+CollocateOption = Annotated[
+    bool, typer.Option("--collocate", help="Add triple collocation of A, B and the reference (independent errors).")
+]
+SeenOption = Annotated[bool, typer.Option("--seen", help="A or B was trained on this reference: say so.")]
+OutputOption = Annotated[
+    list[Path] | None, typer.Option("-o", "--output", help="Write the result, .json or .csv; may be repeated.")
+]
+PairsOption = Annotated[Path | None, typer.Option("--pairs", help="Write the sample, .csv or .parquet.")]
+TableOption = Annotated[
+    Path | None, typer.Option("--table", help="Table of predictions (.parquet, .csv).", rich_help_panel=TABLE)
+]
+StationOption = Annotated[
+    str, typer.Option("--station", help="Column of what hangs together, e.g. the station.", rich_help_panel=TABLE)
+]
+SplitOption = Annotated[str, typer.Option("--split", help="How the rows were held out.", rich_help_panel=TABLE)]
+
 
 def register(app: typer.Typer) -> None:
     """Attach the command."""
@@ -32,61 +61,28 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="Map (.tif, .nc), a sensor's granule, or a model NAME@vN.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="The same.")],
-    reference: Annotated[
-        Path | None, typer.Option("--reference", "-r", help="Stations, a raster or a coarse sensor's granule.")
-    ] = None,
-    date: Annotated[
-        str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="Day, UTC. Default: what A or B says.")
-    ] = None,
-    time: Annotated[
-        str | None,
-        typer.Option("--time", metavar="HH:MM", help="UTC: each station's value nearest to it."),
-    ] = None,
-    window: Annotated[
-        str | None,
-        typer.Option("--window", metavar="3h", help="With --time: the mean over this width. Default: over the day."),
-    ] = None,
-    depth: Annotated[
-        tuple[float, float], typer.Option("--depth", metavar="TOP BOTTOM", help="Layer of the stations, metres.")
-    ] = (0.0, 0.05),
-    select: SelectOption = None,
-    match: Annotated[
-        str, typer.Option("--match", metavar="nearest|bilinear|window=N", help="How a map is read at a station.")
-    ] = "nearest",
-    collocate: Annotated[
-        bool,
-        typer.Option("--collocate", help="Add triple collocation of A, B and the reference (independent errors)."),
-    ] = False,
-    seen: Annotated[bool, typer.Option("--seen", help="A or B was trained on this reference: say so.")] = False,
-    output: Annotated[
-        list[Path] | None, typer.Option("-o", "--output", help="Write the result, .json or .csv; may be repeated.")
-    ] = None,
-    pairs: Annotated[Path | None, typer.Option("--pairs", help="Write the sample, .csv or .parquet.")] = None,
-    table: Annotated[
-        Path | None, typer.Option("--table", help="Table of predictions (.parquet, .csv).", rich_help_panel=TABLE)
-    ] = None,
-    observed: Annotated[str, typer.Option("--observed", help="Column.", rich_help_panel=TABLE)] = "observed",
-    station: Annotated[
-        str, typer.Option("--station", help="Column of what hangs together, e.g. the station.", rich_help_panel=TABLE)
-    ] = "station",
-    split: Annotated[
-        str, typer.Option("--split", help="How the rows were held out.", rich_help_panel=TABLE)
-    ] = "independent",
-    sensor: Annotated[
-        str | None, typer.Option("--sensor", help="Coarse sensor, see: zoo plugins.", rich_help_panel=PREDICT)
-    ] = None,
-    data: Annotated[
-        list[Path] | None,
-        typer.Option("--data", help="File or folder of granules; may be repeated.", rich_help_panel=PREDICT),
-    ] = None,
-    area: Annotated[
-        tuple[float, float, float, float] | None,
-        typer.Option("--area", metavar="W S E N", help="Bounds in degrees.", rich_help_panel=PREDICT),
-    ] = None,
+    a: FirstArgument,
+    b: SecondArgument,
+    reference: ReferenceOption = None,
+    date: DateOption = None,
+    time: TimeOption = None,
+    window: options.StationWindowOption = None,
+    depth: options.DepthOption = (0.0, 0.05),
+    select: options.SelectOption = None,
+    match: MatchOption = "nearest",
+    collocate: CollocateOption = False,
+    seen: SeenOption = False,
+    output: OutputOption = None,
+    pairs: PairsOption = None,
+    table: TableOption = None,
+    observed: Annotated[str, options.observed(TABLE)] = "observed",
+    station: StationOption = "station",
+    split: SplitOption = "independent",
+    sensor: Annotated[str | None, options.sensor(PREDICT)] = None,
+    data: Annotated[list[Path] | None, options.granules(PREDICT)] = None,
+    area: Annotated[tuple[float, float, float, float] | None, options.area(PREDICT)] = None,
     seed: options.SeedOption = 0,
-    registry: RegistryOption = None,
+    registry: options.RegistryOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -95,20 +91,16 @@ def compare(
     Each metric's difference comes with a 95 % interval and a test; scores and differences are appended to the
     versions of A and B in the registry.
     """
-    from zoo.errors import UsageError
     from zoo.matching.pairs import Match
     from zoo.matching.references import parse_selection
     from zoo.registry import Registry
     from zoo.writers import check_writable, write_table
 
-    if (table is None) == (reference is None):
-        msg = "Give either --reference, with which A and B are compared, or --table, of which they are columns"
-        raise UsageError(msg)
+    _check_sources(reference, table)
     results.check_results(output)
     if pairs is not None:
         check_writable(pairs)
-    sink = Output(as_json=as_json, quiet=quiet)
-    opened = Registry.open(registry)
+    sink, opened = Output(as_json=as_json, quiet=quiet), Registry.open(registry)
     matched, chosen = Match.parse(match), parse_selection(select or ())
     how: dict[str, Any] = {"collocate": collocate, "seed": seed}
     recorded: list[str] = []
@@ -135,6 +127,14 @@ def compare(
             sink.note(note)
 
 
+def _check_sources(reference: Path | None, table: Path | None) -> None:
+    from zoo.errors import UsageError
+
+    if (table is None) == (reference is None):
+        msg = "Give either --reference, with which A and B are compared, or --table, of which they are columns"
+        raise UsageError(msg)
+
+
 @dataclass(slots=True)
 class _Product:
     """A or B: its field, label, and version in the registry, or why there is none."""
@@ -156,10 +156,11 @@ def _open(registry: Registry, a: str, b: str, date: str | None, where: dict[str,
     for index in sorted((0, 1), key=lambda index: _is_granule(paths[index])):
         fields[index] = open_product(paths[index], fields[1 - index])
     found = []
-    for path, field in zip(paths, fields, strict=True):
+    for given, path, field in zip((a, b), paths, fields, strict=True):
         assert field is not None
         version, remark = products.version_of(registry, field.attrs, None)
         about = f"{path.name}: {remark}" if remark and field.attrs.get("model") else ""
+        about = about or (f"Predicted: {path}" if path != Path(given) else "")
         name = str(field.attrs.get("product", path.stem)) if _is_granule(path) else path.stem
         found.append(_Product(field, str(version.ref) if version else name, version, about))
     if found[0].label == found[1].label:

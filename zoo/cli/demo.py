@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.cli.data import SeedOption
+from zoo.cli.options import SeedOption
 from zoo.cli.output import JsonOption, Output, QuietOption
 
 
@@ -25,7 +25,9 @@ def demo(
     """Simulate a scene, train on SMAP and AMSR-2, export, predict, validate, and write an HTML report."""
     from zoo.cli.scores import score_payload, show_scores
     from zoo.demo.workflow import demonstrate
+    from zoo.writers.target import check_folder
 
+    check_folder(out)
     sink = Output(as_json=as_json, quiet=quiet)
     done = demonstrate(out, seed=seed)
     payload = {

@@ -68,7 +68,10 @@ def export(
     from zoo.plugins import host
     from zoo.registry import Registry
     from zoo.types import ExporterSpec
+    from zoo.writers import check_writable
 
+    if output is not None:
+        check_writable(output)
     host().find(ExporterSpec, exporter)  # an unknown format is said before a model is looked for
     opened = Registry.open(registry)
     found = opened.resolve(model) if model else opened.newest()
@@ -139,6 +142,7 @@ def _copy(version: Resolved, exporter: str, output: Path | None) -> Path | None:
     from zoo.model.artefact import write_bytes
 
     if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(output, version.path(exporter).read_bytes())
     return output
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo.cli import data as options
+from zoo.cli import options
 from zoo.cli.output import JsonOption, Output, QuietOption, table
+from zoo.cli.request import check_window
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,8 +77,8 @@ def fetch(
     from zoo.errors import UsageError
     from zoo.fetch import fetch as run
     from zoo.granules import parse_date, parse_time, parse_window
-    from zoo.predictors import PAPER
     from zoo.types import Area
+    from zoo.writers.target import check_folder
 
     missing = [flag for flag, value in (("--area W S E N", area), ("--date", date), ("--to DIR", to)) if not value]
     if area is None or date is None or to is None:
@@ -86,9 +87,8 @@ def fetch(
             "zoo fetch modis --area 115.5 41.5 116.5 42.5 --date 2019-09-25 --to DOWNLOADS"
         )
         raise UsageError(msg)
-    if window and not time:
-        msg = f"--window {window} needs --time HH:MM, around which it lies"
-        raise UsageError(msg)
+    check_window(time, window)
+    check_folder(to)
     output = Output(as_json=as_json, quiet=quiet)
     report = run(
         _products(what, product),
@@ -99,7 +99,7 @@ def fetch(
         time=parse_time(time) if time else None,
         window=parse_window(window) if window else None,
         sensor=sensor or "smap",
-        layers=tuple(name.strip() for name in features.split(",")) if features else PAPER,
+        layers=_layers(features),
         cloud=cloud,
         dry_run=dry_run,
     )
@@ -107,6 +107,24 @@ def fetch(
     if not dry_run:
         place = f"--data {to} --area {report.plan.area} --date {report.plan.dates[0]}"
         output.note(f"Next: zoo train dbn {place}")
+
+
+def _layers(features: str | None) -> tuple[str, ...]:
+    """Return the predictors that `--features` names, those of the paper without it."""
+    from zoo.errors import UnknownNameError, UsageError
+    from zoo.predictors import LAYERS, PAPER, listed
+
+    if features is None:
+        return PAPER
+    named = listed(features)
+    if not named:
+        msg = f"--features {features!r} names no predictor; give for example --features lst,ndvi,dem"
+        raise UsageError(msg)
+    for name in named:
+        if name not in LAYERS:
+            kind = "predictor"
+            raise UnknownNameError(kind, name, LAYERS)
+    return named
 
 
 def _products(what: list[str] | None, product: list[str] | None) -> list[str] | None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo.cli.data import AreaOption, QualityOption
+from zoo.cli.options import AreaOption, QualityOption
 from zoo.cli.output import JsonOption, Output, QuietOption, table
+from zoo.cli.request import check_quality
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,13 +35,16 @@ def inspect(
     quiet: QuietOption = False,
 ) -> None:
     """Say what a reader sees: product, time, extent, grid, valid cells, quantiles and quality flags."""
-    from zoo.errors import DataError, UsageError
+    from zoo.errors import DataError
     from zoo.explain.inspection import inspect_files
     from zoo.types import Area
+    from zoo.writers import check_writable
+    from zoo.writers.target import check_suffix
 
-    if quality not in ("recommended", "all"):
-        msg = f"--quality {quality!r} is not known; expected recommended or all"
-        raise UsageError(msg)
+    check_quality(quality)
+    if plot is not None:
+        check_suffix(plot, (".png",))
+        check_writable(plot)
     output = Output(as_json=as_json, quiet=quiet)
     seen, unread = inspect_files(
         files,

@@ -7,14 +7,58 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo.cli import data as options
+from zoo.cli import options
 from zoo.cli.output import JsonOption, Output, QuietOption
+from zoo.cli.request import check_correct, check_min_valid, layers_of, request_of
 
 if TYPE_CHECKING:
     from zoo.mapping.plan import Plan
     from zoo.mapping.workflow import Mapped
 
 MODEL = "Model"
+
+OutputOption = Annotated[
+    Path,
+    typer.Option("-o", "--output", help="Folder of the map; alone, the map that was begun there is gone on with."),
+]
+LayersOption = Annotated[
+    str | None,
+    typer.Option(
+        "--layers", metavar="a,b,c", help="Predictors. Default: the model's, the site's, or 14 of Cai et al. 2022."
+    ),
+]
+DownscalerOption = Annotated[
+    str, typer.Option("--downscaler", help="What to train: dbn, rf, see zoo plugins.", rich_help_panel=MODEL)
+]
+PresetOption = Annotated[str, typer.Option("--preset", help="Parameter set of the downscaler.", rich_help_panel=MODEL)]
+ParametersOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="One parameter; may be repeated.", rich_help_panel=MODEL),
+]
+FoldsOption = Annotated[int, typer.Option("--folds", help="Folds of spatial blocks.", rich_help_panel=MODEL)]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="Predict with this model instead of training one.", rich_help_panel=MODEL),
+]
+RegistryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--registry",
+        metavar="FILE",
+        help="Registry file. Default: registry.json in the folder.",
+        rich_help_panel=MODEL,
+    ),
+]
+CorrectOption = Annotated[
+    str, typer.Option("--correct", metavar="none|smooth|exact", help="How to keep the coarse mean.")
+]
+ReferenceOption = Annotated[
+    Path | None, typer.Option("--reference", "-r", help="Stations or a raster to score the map against.")
+]
+RedoOption = Annotated[
+    str | None,
+    typer.Option("--redo", metavar="STEP", help="Do a step again: fetch, stack, train, export, predict, ..."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -24,22 +68,12 @@ def register(app: typer.Typer) -> None:
 
 def make(
     context: typer.Context,
-    output: Annotated[
-        Path,
-        typer.Option("-o", "--output", help="Folder of the map; alone, the map that was begun there is gone on with."),
-    ],
+    output: OutputOption,
     area: options.AreaOption = None,
     date: options.DateOption = None,
     site: options.SiteOption = None,
     sensor: options.SensorOption = None,
-    data: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--data",
-            help="File or folder of granules; may be repeated. Default: they are fetched.",
-            rich_help_panel=options.DATA,
-        ),
-    ] = None,
+    data: Annotated[list[Path] | None, options.granules(options.DATA, "they are fetched")] = None,
     time: options.TimeOption = None,
     window: options.WindowOption = None,
     orbit: options.OrbitOption = None,
@@ -48,49 +82,17 @@ def make(
     like: options.LikeOption = None,
     crs: options.CrsOption = None,
     resolution: options.ResolutionOption = None,
-    layers: Annotated[
-        str | None,
-        typer.Option(
-            "--layers", metavar="a,b,c", help="Predictors. Default: the model's, the site's, or 14 of Cai et al. 2022."
-        ),
-    ] = None,
-    downscaler: Annotated[
-        str, typer.Option("--downscaler", help="What to train: dbn, rf, see zoo plugins.", rich_help_panel=MODEL)
-    ] = "dbn",
-    preset: Annotated[
-        str, typer.Option("--preset", help="Parameter set of the downscaler.", rich_help_panel=MODEL)
-    ] = "default",
-    parameters: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="One parameter; may be repeated.", rich_help_panel=MODEL),
-    ] = None,
-    folds: Annotated[int, typer.Option("--folds", help="Folds of spatial blocks.", rich_help_panel=MODEL)] = 5,
-    min_valid: Annotated[
-        float, typer.Option("--min-valid", help="Least valid share of a coarse cell.", rich_help_panel=MODEL)
-    ] = 0.5,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", "-m", help="Predict with this model instead of training one.", rich_help_panel=MODEL),
-    ] = None,
-    registry: Annotated[
-        Path | None,
-        typer.Option(
-            "--registry",
-            metavar="FILE",
-            help="Registry file. Default: registry.json in the folder.",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
-    correct: Annotated[
-        str, typer.Option("--correct", metavar="none|smooth|exact", help="How to keep the coarse mean.")
-    ] = "exact",
-    reference: Annotated[
-        Path | None, typer.Option("--reference", "-r", help="Stations or a raster to score the map against.")
-    ] = None,
-    redo: Annotated[
-        str | None,
-        typer.Option("--redo", metavar="STEP", help="Do a step again: fetch, stack, train, export, predict, ..."),
-    ] = None,
+    layers: LayersOption = None,
+    downscaler: DownscalerOption = "dbn",
+    preset: PresetOption = "default",
+    parameters: ParametersOption = None,
+    folds: FoldsOption = 5,
+    min_valid: Annotated[float, options.min_valid(MODEL)] = 0.5,
+    model: ModelOption = None,
+    registry: RegistryOption = None,
+    correct: CorrectOption = "exact",
+    reference: ReferenceOption = None,
+    redo: RedoOption = None,
     seed: options.SeedOption = 0,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -102,6 +104,7 @@ def make(
     """
     from zoo.mapping.workflow import make_map
 
+    check_min_valid(min_valid)
     sink = Output(as_json=as_json, quiet=quiet)
     asked: dict[str, Any] = {
         "area": area, "date": date, "site": site, "sensor": sensor, "data": data, "time": time, "window": window,
@@ -109,7 +112,7 @@ def make(
     }  # fmt: skip
     how = {
         "downscaler": downscaler, "preset": preset, "folds": folds, "min_valid": min_valid, "model": model,
-        "registry": _absolute(registry), "correct": _correction(correct), "reference": _absolute(reference),
+        "registry": _absolute(registry), "correct": check_correct(correct), "reference": _absolute(reference),
         "seed": seed,
     }  # fmt: skip
     plan = _resumed(output, _given(context)) or _plan(asked, how, layers, parameters)
@@ -153,7 +156,7 @@ def _plan(asked: dict[str, Any], how: dict[str, Any], layers: str | None, parame
 
     data = tuple(str(place.resolve()) for place in asked["data"] or ())
     # The place of the granules does not matter yet; any folder lets the options be read as everywhere else.
-    request = options.request(**{**asked, "data": [Path(place) for place in data] or [Path()]})
+    request = request_of(**{**asked, "data": [Path(place) for place in data] or [Path()]})
     if how["model"] and how["downscaler"] != "dbn":
         msg = "--model and --downscaler exclude one another; predict with a model, or train one"
         raise UsageError(msg)
@@ -162,7 +165,7 @@ def _plan(asked: dict[str, Any], how: dict[str, Any], layers: str | None, parame
         date=request.selection.date,
         sensor=request.sensor,
         data=data,
-        layers=options.layers(layers, asked["site"]) if layers or not how["model"] else _layers_of(how),
+        layers=layers_of(layers, asked["site"]) if layers or not how["model"] else _predictors_of(how),
         time=request.selection.time,
         window=request.selection.window,
         orbit=request.selection.orbit,
@@ -177,7 +180,7 @@ def _plan(asked: dict[str, Any], how: dict[str, Any], layers: str | None, parame
     )
 
 
-def _layers_of(how: dict[str, Any]) -> tuple[str, ...]:
+def _predictors_of(how: dict[str, Any]) -> tuple[str, ...]:
     """Predictors of the model that was given."""
     from zoo.registry import Registry
 
@@ -187,15 +190,6 @@ def _layers_of(how: dict[str, Any]) -> tuple[str, ...]:
 
 def _absolute(path: Path | None) -> str | None:
     return str(path.resolve()) if path is not None else None
-
-
-def _correction(text: str) -> str:
-    from zoo.errors import UsageError
-
-    if text not in ("none", "smooth", "exact"):
-        msg = f"--correct {text!r} is not known; expected none, smooth or exact"
-        raise UsageError(msg)
-    return text
 
 
 def _line(name: str, state: str, command: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.cli import data as options
+from zoo.cli.request import check_window, request_of
 
 if TYPE_CHECKING:
     from zoo.granules import Selection
@@ -18,7 +18,7 @@ def predicted(registry: Registry, model: str, date: str | None, **where: Any) ->
 
     Parameters
     ----------
-    where : sensor, data and area, as in `zoo.cli.data.request`
+    where : sensor, data and area, as in `zoo.cli.request.request_of`
     """
     from zoo.inputs import open_stack
     from zoo.prediction import default_output, open_session, predict_map
@@ -27,12 +27,16 @@ def predicted(registry: Registry, model: str, date: str | None, **where: Any) ->
     version, session = open_session(registry, model)
     bbox = version.record.bbox
     where["area"] = where["area"] or (tuple(bbox) if bbox else None)
-    request = options.request(**{**where, "date": date, "sensor": where["sensor"] or version.record.sensor})
+    request = request_of(**{**where, "date": date, "sensor": where["sensor"] or version.record.sensor})
     day = request.selection.date.isoformat()
     path = default_output(version, day)
     check_writable(path)
-    tags = {"time_coverage_start": f"{day}T00:00:00Z", "time_coverage_end": f"{day}T23:59:59Z"}
-    return predict_map(version, session, open_stack(request, session.names), path, tags=tags).path
+    return predict_map(version, session, open_stack(request, session.names), path, tags=day_tags(day)).path
+
+
+def day_tags(day: str | None) -> dict[str, str]:
+    """Return the tags of a map of a day, YYYY-MM-DD; none without one."""
+    return {"time_coverage_start": f"{day}T00:00:00Z", "time_coverage_end": f"{day}T23:59:59Z"} if day else {}
 
 
 def version_of(registry: Registry, tags: Mapping[str, Any], wanted: str | None) -> tuple[Resolved | None, str]:
@@ -72,7 +76,6 @@ def label_of(version: Resolved | None, tags: Mapping[str, Any], path: Path) -> s
 
 def check_period(dates: Sequence[str], time: str | None, window: str | None) -> None:
     """Refuse what cannot be a period, before anything is read."""
-    from zoo.errors import UsageError
     from zoo.granules import parse_date, parse_time, parse_window
 
     for day in dates:
@@ -81,9 +84,7 @@ def check_period(dates: Sequence[str], time: str | None, window: str | None) -> 
         parse_time(time)
     if window:
         parse_window(window)
-    if window and not time:
-        msg = f"--window {window} needs --time HH:MM, around which it lies"
-        raise UsageError(msg)
+    check_window(time, window)
 
 
 def selection(tags: Mapping[str, Any], date: str | None, time: str | None, window: str | None) -> Selection | None:

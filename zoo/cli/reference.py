@@ -62,16 +62,6 @@ OffsetOption = Annotated[
     typer.Option("--utc-offset", metavar="HOURS", help="Of times without offset, 8 for UTC+8. Default: the reader's."),
 ]
 
-SelectOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--select",
-        metavar="KEY=VALUE",
-        help="Of a reference's stations: flags=G,U, frozen=known, network=, station=, sensor=, several=, utc-offset=; "
-        "may be repeated. See: zoo reference check",
-    ),
-]
-
 reference = typer.Typer(help="See what is in a reference, and what was dropped, and why.", no_args_is_help=True)
 
 

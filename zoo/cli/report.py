@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo.cli.data import SeedOption
-from zoo.cli.options import RegistryOption
+from zoo.cli.options import RegistryOption, SeedOption
 from zoo.cli.output import JsonOption, Output, QuietOption
 from zoo.cli.scores import score_payload, show_scores
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo.cli.data import SeedOption
+from zoo.cli.options import SeedOption
 from zoo.cli.output import JsonOption, Output, QuietOption, table
 
 if TYPE_CHECKING:
@@ -63,7 +63,9 @@ def reproduce(
         raise UsageError(msg)
     from zoo.reproduce.run import payload
     from zoo.reproduce.run import reproduce as run
+    from zoo.writers.target import check_folder
 
+    check_folder(out)
     done = run(out, data=tuple(data or ()), stations=stations, budget=budget, epochs_scale=epochs_scale, seed=seed)
     content: dict[str, Any] = payload(done)
     sink.result(content, lambda console: _show(console, done))
@@ -75,10 +77,7 @@ def _show(console: Console, done: Reproduction) -> None:
     for part in done.tables:
         if part.number in (3, 7, 8):
             shown = part.table()
-            rows = [
-                [f"{cell.text}\n[dim]{cell.interval}[/dim]" if cell.interval else cell.text for cell in row]
-                for row in shown.rows
-            ]
+            rows = [[_text(cell) for cell in row] for row in shown.rows]
             console.print(table(part.title, shown.columns, rows, right=[shown.columns[i] for i in shown.right]))
     missing = [f"{one.title}: {one.problem}" for one in done.figures if one.problem]
     for problem in (*missing, *done.problems):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo.cli.data import SeedOption
+from zoo.cli.options import SeedOption
 from zoo.cli.output import JsonOption, Output, QuietOption
 from zoo.cli.output import table as make_view
 
@@ -40,33 +41,51 @@ def screen(
     quiet: QuietOption = False,
 ) -> None:
     """Correlate every predictor with soil moisture: R, n, p, and the partial R given all others (Cai 2022, Table 2)."""
-    from dataclasses import asdict
-
-    from zoo.errors import UsageError
     from zoo.explain.screening import screen as run
     from zoo.samples.rows import from_table
-    from zoo.samples.table import defaults
     from zoo.writers import check_writable
     from zoo.writers.target import check_suffix
 
     if plot is not None:
         check_suffix(plot, (".png",))
         check_writable(plot)
-    known = defaults(table)
-    chosen = tuple(part.strip() for part in features.split(",") if part.strip()) if features else known.features
-    target, groups = target or known.target, groups or known.groups
-    needed = (("--target", target), ("--features", chosen), ("--groups", groups))
-    missing = [flag for flag, value in needed if not value]
-    if missing:
-        example = "--target sm --features lst,ndvi --groups station"
-        msg = f"{table.name} does not say its columns: give {', '.join(missing)}, for example {example}"
-        raise UsageError(msg)
+    target, chosen, groups = _columns(table, target, features, groups)
     sink = Output(as_json=as_json, quiet=quiet)
-    samples = from_table(table, str(target), chosen or (), str(groups), where=where)
+    samples = from_table(table, target, chosen, groups, where=where)
     found = run(samples, seed=seed)
     if plot is not None:
         _draw(found, samples, table, plot)
-    payload = {
+    sink.result(_payload(found, samples, table, plot), lambda console: console.print(_view(found, samples, table)))
+    for note in _notes(found, samples):
+        sink.note(note)
+
+
+def _columns(
+    table: Path, target: str | None, features: str | None, groups: str | None
+) -> tuple[str, tuple[str, ...], str]:
+    """Return the columns of soil moisture, predictors and places: those named, else those that the table says."""
+    from zoo.errors import UsageError
+    from zoo.predictors import listed
+    from zoo.samples.rows import read_table
+    from zoo.samples.table import defaults
+
+    known = defaults(table)
+    chosen = listed(features) if features else known.features
+    target, groups = target or known.target, groups or known.groups
+    if target and chosen and groups:
+        return target, chosen, groups
+    read_table(table)  # a file that is no table is said first
+    needed = (("--target", target), ("--features", chosen), ("--groups", groups))
+    missing = ", ".join(flag for flag, value in needed if not value)
+    example = "--target sm --features lst,ndvi --groups station"
+    msg = f"{table.name} does not say its columns: give {missing}, for example {example}"
+    raise UsageError(msg)
+
+
+def _payload(found: list[Screened], samples: Samples, table: Path, plot: Path | None) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
         "table": str(table),
         "n": len(samples),
         "groups": len(set(samples.groups.tolist())),
@@ -75,15 +94,17 @@ def screen(
         "predictors": [asdict(item) for item in found],
         "artifacts": {"plot": str(plot) if plot else None},
     }
-    sink.result(payload, lambda console: console.print(_view(found, samples, table)))
+
+
+def _notes(found: list[Screened], samples: Samples) -> Iterator[str]:
+    """Say what was left out, and what the figures are not."""
     dropped = {reason: count for reason, count in samples.dataset.dropped.items() if count}
     if dropped:
-        sink.note("Rows left out: " + ", ".join(f"{count} {reason}" for reason, count in dropped.items()))
-    sink.note("p holds for independent rows; neighbouring cells, and a cell on many days, are not: take it as a bound.")
-    dependent = [item.predictor for item in found if item.r is not None and item.vif is None]
+        yield "Rows left out: " + ", ".join(f"{count} {reason}" for reason, count in dropped.items())
+    yield "p holds for independent rows; neighbouring cells, and a cell on many days, are not: take it as a bound."
+    dependent = ", ".join(item.predictor for item in found if item.r is not None and item.vif is None)
     if dependent:
-        names = ", ".join(dependent)
-        sink.note(f"No partial R: {names} - linear combinations of one another; leave one out with --features.")
+        yield f"No partial R: {dependent} - linear combinations of one another; leave one out with --features."
 
 
 def _view(found: list[Screened], samples: Samples, table: Path) -> object:

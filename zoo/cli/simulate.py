@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from zoo.cli import options
 from zoo.cli.output import JsonOption, Output, QuietOption, table
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def simulate(
         tuple[float, float, float, float],
         typer.Option(metavar="WEST SOUTH EAST NORTH", help="Bounds in degrees."),
     ] = (115.5, 41.5, 116.5, 42.5),
-    date: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="Day, UTC.")] = "2019-09-25",
+    date: Annotated[str, options.date()] = "2019-09-25",
     landsat_resolution: Annotated[
         float, typer.Option(help="Pixel of the Landsat scene, metres; 30 as published, more for large areas.")
     ] = 30.0,
@@ -52,6 +53,8 @@ def simulate(
     )
     payload = {"folder": str(scene.folder), **scene.description}
     output.result(payload, lambda console: _show(console, payload))
+    place = " ".join(f"{degrees:g}" for degrees in area)
+    output.note(f"Next: zoo train dbn --data {scene.folder} --area {place} --date {date}")
 
 
 def _show(console: Console, scene: Mapping[str, Any]) -> None:

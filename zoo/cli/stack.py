@@ -3,15 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo.cli import data as options
+from zoo.cli import options
 from zoo.cli.output import JsonOption, Output, QuietOption, table
+from zoo.cli.request import check_min_valid, layers_of, request_of
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from zoo.stack.folder import StackFolder
+
+OutputOption = Annotated[
+    Path, typer.Option("-o", "--output", help="Folder of the stack; a stack there is gone on with.")
+]
+PreferOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prefer",
+        metavar="LAYER=PRODUCT",
+        help="Product to take a layer from where the data holds several, e.g. lst=MOD11A2; may be repeated.",
+    ),
+]
+CoarseOption = Annotated[
+    bool, typer.Option("--coarse/--no-coarse", help="With the coarse twin for --sensor, or without.")
+]
+QuicklookOption = Annotated[
+    bool, typer.Option("--quicklook/--no-quicklook", help="Draw all layers into quicklook.png.")
+]
+MinValidOption = Annotated[
+    float, typer.Option("--min-valid", help="Least valid share of a fine pixel; below it the pixel is missing.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +44,7 @@ def register(app: typer.Typer) -> None:
 
 
 def stack(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the stack; a stack there is gone on with.")],
+    output: OutputOption,
     site: options.SiteOption = None,
     sensor: options.SensorOption = None,
     data: options.DataOption = None,
@@ -34,24 +58,11 @@ def stack(
     like: options.LikeOption = None,
     crs: options.CrsOption = None,
     resolution: options.ResolutionOption = None,
-    layers: Annotated[
-        str | None,
-        typer.Option("--layers", metavar="a,b,c", help="Predictors. Default: the site's, or 14 of Cai et al. 2022."),
-    ] = None,
-    prefer: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--prefer",
-            metavar="LAYER=PRODUCT",
-            help="Product to take a layer from where the data holds several, e.g. lst=MOD11A2; may be repeated.",
-        ),
-    ] = None,
-    coarse: Annotated[
-        bool, typer.Option("--coarse/--no-coarse", help="With the coarse twin for --sensor, or without.")
-    ] = True,
-    quicklook: Annotated[
-        bool, typer.Option("--quicklook/--no-quicklook", help="Draw all layers into quicklook.png.")
-    ] = True,
+    layers: options.LayersOption = None,
+    prefer: PreferOption = None,
+    coarse: CoarseOption = True,
+    min_valid: MinValidOption = 0.25,
+    quicklook: QuicklookOption = True,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -67,12 +78,13 @@ def stack(
     from zoo.stack.quicklook import write_quicklook
 
     sink = Output(as_json=as_json, quiet=quiet)
-    request = options.request(
+    check_min_valid(min_valid)
+    request = request_of(
         sensor=sensor, data=data, area=area, date=date, time=time, window=window, orbit=orbit,
         quality=quality, variable=variable, like=like, crs=crs, resolution=resolution, site=site,
     )  # fmt: skip
     request = replace(request, products={**request.products, **_preferred(prefer)})
-    made = make_stack(request, options.layers(layers, site), folder=output, coarse=coarse)
+    made = make_stack(request, layers_of(layers, site), folder=output, coarse=coarse, min_valid=min_valid)
     picture = write_quicklook(made, output / "quicklook.png") if quicklook else None
     _report(sink, made, picture)
 
@@ -98,7 +110,15 @@ def _preferred(texts: list[str] | None) -> dict[str, str]:
 
 def _report(sink: Output, made: StackFolder, picture: Path | None) -> None:
     record = made.record
-    payload = {
+    sink.result(_payload(made, picture), lambda console: console.print(_view(made)))
+    for sensor in record.coarse:
+        sink.note(f"Coarse field of {sensor}: {made.twin_path(sensor)}")
+    sink.note(f"Next: zoo train dbn --stack {made.folder}; zoo predict --model smd-dbn --stack {made.folder}")
+
+
+def _payload(made: StackFolder, picture: Path | None) -> dict[str, Any]:
+    record = made.record
+    return {
         "folder": str(made.folder),
         "date": record.date.isoformat(),
         "area": record.area,
@@ -119,6 +139,11 @@ def _report(sink: Output, made: StackFolder, picture: Path | None) -> None:
         "simulated": record.simulated,
         "artifacts": {"quicklook": str(picture) if picture else None, "record": str(made.folder / "stack.json")},
     }
+
+
+def _view(made: StackFolder) -> Table:
+    """Draw a layer a row, and whether it was made, kept or there."""
+    record = made.record
     rows = [
         (name, layer.units, ", ".join(layer.products), len(layer.granules), f"{layer.valid_share:.1%}",
          "kept" if name in made.kept else "made" if name in made.made else "there")
@@ -126,8 +151,4 @@ def _report(sink: Output, made: StackFolder, picture: Path | None) -> None:
     ]  # fmt: skip
     height, width = record.grid.shape
     title = f"{made.folder}: {record.date}, {height} x {width} pixels" + (" (simulated)" if record.simulated else "")
-    columns = ("layer", "units", "product", "granules", "valid", "")
-    sink.result(payload, lambda console: console.print(table(title, columns, rows, right=("granules", "valid"))))
-    for sensor in record.coarse:
-        sink.note(f"Coarse field of {sensor}: {made.twin_path(sensor)}")
-    sink.note(f"Next: zoo train dbn --stack {made.folder}; zoo predict --model smd-dbn --stack {made.folder}")
+    return table(title, ("layer", "units", "product", "granules", "valid", ""), rows, right=("granules", "valid"))

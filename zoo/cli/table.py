@@ -9,14 +9,38 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo.cli import data as options
+from zoo.cli import options
 from zoo.cli.output import JsonOption, Output, QuietOption
 from zoo.cli.output import table as make_view
+from zoo.cli.request import check_min_valid, layers_of, request_of
 
 if TYPE_CHECKING:
     from zoo.inputs import Request
     from zoo.samples.cells import Cells
     from zoo.samples.table import Made
+
+OutputOption = Annotated[Path, typer.Option("-o", "--output", help="Table to write, .parquet (or .csv).")]
+DateOption = Annotated[
+    list[str] | None,
+    typer.Option("--date", metavar="YYYY-MM-DD", help="Day, UTC; may be repeated.", rich_help_panel=options.DATA),
+]
+DatesOption = Annotated[
+    tuple[str, str] | None,
+    typer.Option(
+        "--dates",
+        metavar="FROM TO",
+        help="Every day from one to the other; days without data are passed over and named.",
+        rich_help_panel=options.DATA,
+    ),
+]
+StackOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--stack",
+        help="Folder made by zoo stack, instead of granules; may be repeated.",
+        rich_help_panel=options.DATA,
+    ),
+]
 
 Days = list[tuple[str, "Callable[[], Cells]"]]
 
@@ -27,24 +51,13 @@ def register(app: typer.Typer) -> None:
 
 
 def table(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Table to write, .parquet (or .csv).")],
+    output: OutputOption,
     site: options.SiteOption = None,
     sensor: options.SensorOption = None,
     data: options.DataOption = None,
     area: options.AreaOption = None,
-    date: Annotated[
-        list[str] | None,
-        typer.Option("--date", metavar="YYYY-MM-DD", help="Day, UTC; may be repeated.", rich_help_panel=options.DATA),
-    ] = None,
-    dates: Annotated[
-        tuple[str, str] | None,
-        typer.Option(
-            "--dates",
-            metavar="FROM TO",
-            help="Every day from one to the other; days without data are passed over and named.",
-            rich_help_panel=options.DATA,
-        ),
-    ] = None,
+    date: DateOption = None,
+    dates: DatesOption = None,
     time: options.TimeOption = None,
     window: options.WindowOption = None,
     orbit: options.OrbitOption = None,
@@ -53,19 +66,9 @@ def table(
     like: options.LikeOption = None,
     crs: options.CrsOption = None,
     resolution: options.ResolutionOption = None,
-    stack: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--stack",
-            help="Folder made by zoo stack, instead of granules; may be repeated.",
-            rich_help_panel=options.DATA,
-        ),
-    ] = None,
-    layers: Annotated[
-        str | None,
-        typer.Option("--layers", metavar="a,b,c", help="Predictors. Default: the site's, or 14 of Cai et al. 2022."),
-    ] = None,
-    min_valid: Annotated[float, typer.Option("--min-valid", help="Least valid share of a coarse cell.")] = 0.5,
+    stack: StackOption = None,
+    layers: options.LayersOption = None,
+    min_valid: Annotated[float, options.min_valid()] = 0.5,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -78,10 +81,11 @@ def table(
     from zoo.writers import check_writable
     from zoo.writers.target import check_suffix
 
+    check_min_valid(min_valid)
     check_suffix(output, (".parquet", ".csv"))
     check_writable(output)
     sink = Output(as_json=as_json, quiet=quiet)
-    features = options.layers(layers, site)
+    features = layers_of(layers, site)
     if stack:
         if data or area or date or dates or site:
             msg = "--stack knows its place and day; leave out --data, --area, --date, --dates and --site"
@@ -89,7 +93,7 @@ def table(
         wanted = _of_stacks(stack, features, sensor)
     else:
         first = (date or [None])[0] if dates is None else dates[0]  # type: ignore[list-item]
-        request = options.request(
+        request = request_of(
             sensor=sensor, data=data, area=area, date=first, time=time, window=window, orbit=orbit,
             quality=quality, variable=variable, like=like, crs=crs, resolution=resolution, site=site,
         )  # fmt: skip

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo.cli import data as options
-from zoo.cli.options import RegistryOption
+from zoo.cli import options
 from zoo.cli.output import JsonOption, Output, QuietOption
+from zoo.cli.request import check_min_valid, request_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from zoo.stack import Stack
 
 TABLE = "Table"
+ROWS = "Rows to learn from"
 
 
 def register(app: typer.Typer) -> None:
@@ -58,7 +59,8 @@ def train(
         typer.Option(
             "--features",
             metavar="a,b,c",
-            help="Predictors. Default: the preset's, those of a table by zoo table, or 14 of Cai et al. 2022.",
+            help="Predictors; season for the day of the year. Default: the preset's, those of a table by zoo table, "
+            "or 14 of Cai et al. 2022.",
         ),
     ] = None,
     groups: Annotated[
@@ -69,7 +71,8 @@ def train(
         typer.Option("--places", help="Column of places, where a group holds several.", rich_help_panel=TABLE),
     ] = None,
     times: Annotated[
-        str | None, typer.Option("--times", help="Column of dates, for --for time or both.", rich_help_panel=TABLE)
+        str | None,
+        typer.Option("--times", help="Column of dates, for --for time or both, and season.", rich_help_panel=TABLE),
     ] = None,
     where: Annotated[
         str | None,
@@ -102,9 +105,34 @@ def train(
     ] = None,
     folds: Annotated[int | None, typer.Option("--folds", help="Folds; 5, or one a value of --groups.")] = None,
     min_valid: Annotated[
-        float,
-        typer.Option("--min-valid", help="Least valid share of a coarse cell.", rich_help_panel=options.DATA),
-    ] = 0.5,
+        float | None,
+        typer.Option(
+            "--min-valid",
+            help="Least valid share of a coarse cell, 0-1. Default: 0.5; of a table, what it was made with.",
+            rich_help_panel=ROWS,
+            show_default=False,
+        ),
+    ] = None,
+    weights: Annotated[
+        str,
+        typer.Option(
+            "--weights",
+            metavar="none|homogeneity",
+            help="Rows count alike, or the more the less predictors differ inside their cell.",
+            rich_help_panel=ROWS,
+        ),
+    ] = "none",
+    outliers: Annotated[
+        float | None,
+        typer.Option(
+            "--outliers",
+            metavar="K",
+            help="Leave out training rows that a ridge regression on others misses by more than K robust standard "
+            "deviations, e.g. 4. Held-out rows are all scored.",
+            rich_help_panel=ROWS,
+            show_default=False,
+        ),
+    ] = None,
     ablate: Annotated[
         bool,
         typer.Option(
@@ -114,7 +142,7 @@ def train(
     ] = True,
     seed: options.SeedOption = 0,
     name: Annotated[str | None, typer.Option("--name", help="Model name. Default: smd-DOWNSCALER.")] = None,
-    registry: RegistryOption = None,
+    registry: options.RegistryOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -126,6 +154,7 @@ def train(
     from dataclasses import replace
 
     from zoo.errors import UsageError
+    from zoo.learning.informative import check_outliers, check_weighable
     from zoo.learning.splits import check_use
     from zoo.model.fallbacks import sets_of, train_fallbacks
     from zoo.model.recipe import Recipe, parse_parameter
@@ -133,12 +162,19 @@ def train(
     from zoo.registry import Registry
     from zoo.samples.rows import from_granules, from_stack, from_table
     from zoo.samples.table import defaults
+    from zoo.samples.weights import check_weights
     from zoo.training import train as run
 
     output = Output(as_json=as_json, quiet=quiet)
     settings = dict(parse_parameter(text) for text in parameters or ())
-    recipe = Recipe(downscaler, preset, settings, folds, seed, check_use(use))
-    recipe.estimator()  # an unknown name or a missing package is said before data is read
+    recipe = Recipe(downscaler, preset, settings, folds, seed, check_use(use), check_outliers(outliers))
+    estimator = recipe.estimator()  # an unknown name or a missing package is said before data is read
+    weighing = check_weights(weights)
+    if weighing:
+        check_weighable(downscaler, estimator)
+    if min_valid is not None:
+        check_min_valid(min_valid)
+    share = 0.5 if min_valid is None else min_valid
     opened = Registry.open(registry)
     chosen = _names(features) or recipe.features
     request = None
@@ -162,7 +198,10 @@ def train(
             raise UsageError(msg)
 
         def rows(names: Sequence[str]) -> Samples:
-            return from_table(table, str(target), names, str(groups), where=where, places=places, times=times)
+            return from_table(
+                table, str(target), names, str(groups), where=where, places=places, times=times,
+                min_valid=min_valid, weights=weighing,
+            )  # fmt: skip
 
         samples = rows(chosen or ())
         if known.groups == groups:  # blocks of cells, as many as the place has: folds of several blocks
@@ -178,15 +217,15 @@ def train(
                 raise UsageError(msg)
 
             def rows(names: Sequence[str]) -> Samples:
-                return from_stack(stack, names, sensor=sensor, min_valid=min_valid)
+                return from_stack(stack, names, sensor=sensor, min_valid=share, weights=weighing)
         else:
-            request = options.request(
+            request = request_of(
                 sensor=sensor, data=data, area=area, date=date, time=time, window=window, orbit=orbit,
                 quality=quality, variable=variable, like=like, crs=crs, resolution=resolution, site=site,
             )  # fmt: skip
 
             def rows(names: Sequence[str]) -> Samples:
-                return from_granules(request, names, min_valid=min_valid)
+                return from_granules(request, names, min_valid=share, weights=weighing)
 
         samples = rows(chosen)
         recipe = replace(recipe, folds=folds or 5)
@@ -209,7 +248,8 @@ def _pixels(
     if table is not None:
         import pandas as pd
 
-        rows: npt.NDArray[Any] = read_table(table)[list(names)].apply(pd.to_numeric, errors="coerce").to_numpy(float)
+        known = read_table(table).reindex(columns=list(names), fill_value=0.0)  # the season is never missing
+        rows: npt.NDArray[Any] = known.apply(pd.to_numeric, errors="coerce").to_numpy(float)
         return rows
     if stack is not None:
         return StackFolder.open(stack).only(names)
@@ -228,7 +268,8 @@ def _report(output: Output, trained: object, recipe: Recipe, samples: Samples) -
         "preset": recipe.preset,
         "use": recipe.use,
         "rows": len(samples),
-        "dropped": samples.dataset.dropped,
+        "dropped": trained.version.record.dataset.dropped,
+        "weights": samples.dataset.definition.get("weights"),
         "simulated": samples.simulated,
         "artifacts": {"model": str(trained.version.path("model"))},
         "scores": score_payload(trained.scores),
@@ -242,4 +283,6 @@ def _report(output: Output, trained: object, recipe: Recipe, samples: Samples) -
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:
-    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else None
+    from zoo.predictors import listed
+
+    return listed(text) if text else None

@@ -11,6 +11,16 @@ training from held-out cells one scale up.
 
 from zoo.correction.borders import border_jump_ratio
 from zoo.correction.conserve import MIN_SHARE, TOLERANCE, Correction, Mode, correct
-from zoo.correction.texture import Texture, texture_weight
+from zoo.correction.texture import Texture, texture_of_rows, texture_weight
 
-__all__ = ["MIN_SHARE", "TOLERANCE", "Correction", "Mode", "Texture", "border_jump_ratio", "correct", "texture_weight"]
+__all__ = [
+    "MIN_SHARE",
+    "TOLERANCE",
+    "Correction",
+    "Mode",
+    "Texture",
+    "border_jump_ratio",
+    "correct",
+    "texture_of_rows",
+    "texture_weight",
+]

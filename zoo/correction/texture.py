@@ -29,6 +29,8 @@ _BLOCK = 3
 _CALIBRATED = 1.4
 """Spread of the estimate over independent white fields, of 12 x 12 to 20 x 20 cells, above what blocks say of it."""
 _LEAST_PAIRS = 9
+MOST_DAYS = 12
+"""Days that an estimate rests on: cells of one place on many days say much the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,9 @@ class Texture:
 
     Attributes
     ----------
-    weight : to be used, 0 to 1: one standard error below the estimate, since too much texture costs more than too
-        little where the relation weakens further below the cell
+    weight : to be used, 0 to 1: the estimate within these bounds
     estimate, error : slope of the regression and its standard error over blocks of 3 x 3 cells; NaN with too few cells
-    cells : cells compared
+    cells : cells compared, each counted once
     """
 
     weight: float
@@ -54,21 +55,22 @@ def texture_weight(coarse: npt.ArrayLike, held_out: npt.ArrayLike) -> Texture:
 
     Parameters
     ----------
-    coarse : (rows, columns) of the coarse cells, m3 m-3, NaN where unknown
+    coarse : (rows, columns) of the coarse cells, or (days, rows, columns), m3 m-3, NaN where unknown
     held_out : the same cells predicted by models that had not seen them
 
     Returns
     -------
     Weight 1 with fewer than 9 cells to compare: there is nothing that speaks against the model.
     """
-    truth, said = np.asarray(coarse, np.float64), np.asarray(held_out, np.float64)
+    truth, said = (np.reshape(values, (-1, *np.shape(values)[-2:])).astype(np.float64) for values in (coarse, held_out))
     known = np.isfinite(truth) & np.isfinite(said)
-    truth, said = np.where(known, truth, np.nan), np.where(known, said, np.nan)
-    products, squares = np.zeros(truth.shape), np.zeros(truth.shape)
-    for shift in np.ndindex(RATIO, RATIO):
-        detail, texture = (values - _smooth_of(values, shift) for values in (truth, said))
-        products += np.nan_to_num(detail * texture)
-        squares += np.nan_to_num(texture**2)
+    products, squares = np.zeros(truth.shape[1:]), np.zeros(truth.shape[1:])
+    for day, where in enumerate(known):
+        one, other = (np.where(where, values[day], np.nan) for values in (truth, said))
+        for shift in np.ndindex(RATIO, RATIO):
+            detail, texture = (values - _smooth_of(values, shift) for values in (one, other))
+            products += np.nan_to_num(detail * texture)
+            squares += np.nan_to_num(texture**2)
     compared = int((squares > 0).sum())
     total = float(squares.sum())
     if compared < _LEAST_PAIRS or total <= 0:
@@ -76,7 +78,27 @@ def texture_weight(coarse: npt.ArrayLike, held_out: npt.ArrayLike) -> Texture:
     estimate = float(products.sum() / total)
     blocks = _block_sums(products - estimate * squares)
     error = _CALIBRATED * float(np.sqrt((blocks**2).sum()) / total)
-    return Texture(float(np.clip(estimate - error, 0.0, 1.0)), estimate, error, compared)
+    return Texture(float(np.clip(estimate, 0.0, 1.0)), estimate, error, compared)
+
+
+def texture_of_rows(
+    cells: npt.NDArray[np.integer[Any]],
+    days: npt.NDArray[Any] | None,
+    target: npt.ArrayLike,
+    held_out: npt.ArrayLike,
+) -> Texture:
+    """Estimate it from training rows: cells (n, 2) as row and column, their day, m3 m-3 and its prediction (n,).
+
+    Of many days `MOST_DAYS` are taken, from first to last.
+    """
+    labels, day = np.unique(np.zeros(len(cells)) if days is None else days, return_inverse=True)
+    taken = np.unique(np.linspace(0, len(labels) - 1, MOST_DAYS).round().astype(int))
+    rows = np.isin(day, taken)
+    place = (np.searchsorted(taken, day[rows]), *(cells[rows] - cells[rows].min(axis=0)).T)
+    fields = np.full((2, *(along.max() + 1 for along in place)), np.nan)
+    for field, values in zip(fields, (target, held_out), strict=True):
+        field[place] = np.asarray(values)[rows]
+    return texture_weight(*fields)
 
 
 def weighted(fine: Map, footprints: Footprints, weight: float) -> Map:

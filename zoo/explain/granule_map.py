@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from zoo.errors import UsageError, ZooError
+from zoo.errors import UsageError
 from zoo.grids import centres, geobox_of
+from zoo.writers.target import failing, replacing
 
 COLUMNS = 3
 MOST_PANELS = 12
@@ -113,12 +113,5 @@ def _typeset(units: str) -> str:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    unfinished = path.with_name(f".{path.stem}-{os.getpid()}.png")
-    try:
+    with replacing(path) as unfinished, failing(path):
         figure.savefig(unfinished, dpi=150)
-        os.replace(unfinished, path)
-    except OSError as error:
-        msg = f"--plot {path} cannot be written: {error.strerror or error}; choose a folder that is writable"
-        raise ZooError(msg) from error
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -172,6 +172,8 @@ def _covers(artefact: Artefact, tolerance: float) -> bool:
 class CertifiedSession(Session):
     """Two sessions as one: the compressed model where its certificate covers a pixel, else the dense one.
 
+    The compressed model itself answers NaN where it is unsure; there the dense one answers, too.
+
     Parameters
     ----------
     compressed, dense : sessions over the two forms of one model
@@ -180,7 +182,7 @@ class CertifiedSession(Session):
     Attributes
     ----------
     certificate : of the compressed model
-    uncovered : pixels so far that left the calibrated range and went through the dense model
+    uncovered : pixels so far that went through the dense model: beyond the calibrated range, or unsure
 
     Raises
     ------
@@ -206,8 +208,9 @@ class CertifiedSession(Session):
         *,
         where: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.bool_]] | None = None,
     ) -> dict[str, npt.NDArray[Any]]:
-        """Predict row by row, as `zoo.inference.runtime.Session.answers`; rows beyond the calibrated range are counted.
+        """Predict row by row, as `zoo.inference.runtime.Session.answers`.
 
+        Rows beyond the calibrated range, and those that the compressed model leaves open as it is unsure, are counted.
         Extras that the compressed model has not come from the dense one.
         """
         rows = as_predictors(X, self.names)
@@ -238,9 +241,11 @@ class CertifiedSession(Session):
             If a covered row differs from the dense model by more than the tolerance.
         """
         covered = rows[self.certificate.covers(rows)]
-        if not len(covered):
+        said = self.compressed.predict(covered)[0].astype(float)
+        sure = ~np.isnan(said)
+        if not sure.any():
             return
-        off = np.abs(self.compressed.predict(covered)[0].astype(float) - self.dense.predict(covered)[0]).max()
+        off = np.abs(said[sure] - self.dense.predict(covered[sure])[0]).max()
         if not off <= self.certificate.tolerance:  # NaN fails
             msg = (
                 f"On {self.provider} {self.kind} differs from the dense model by {off:.2g} m3 m-3, certified are "

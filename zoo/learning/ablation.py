@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from zoo.learning.fitting import Context, fit, out_of_fold
+from zoo.learning.fitting import Context
+from zoo.learning.informative import Emphasis, out_of_fold
 from zoo.learning.splits import Fold, folds_for, units_for
 from zoo.model.recipe import Recipe
 from zoo.progress import task
@@ -76,22 +77,24 @@ def ablation(samples: Samples, recipe: Recipe) -> list[Ablated]:
 
 def _pre_training(samples: Samples, recipe: Recipe, folds: list[Fold], how: str) -> list[Ablated]:
     X, y, context = _rows(samples)
+    emphasis = Emphasis(samples.weights, recipe.outliers, recipe.seed)
     answers = {}
     with task("with and without pre-training", 2 * len(folds)) as advance:
         for on in (True, False):
             variant = replace(recipe, parameters={**recipe.parameters, "pretrain": on})
-            answers[on] = out_of_fold(variant.estimator(), X, y, context, folds, advance)
+            answers[on], _ = out_of_fold(variant.estimator(), X, y, context, folds, emphasis, advance)
     return _compared("pre-training", samples, recipe, answers[True], answers[False], how)
 
 
 def _correction(samples: Samples, recipe: Recipe, folds: list[Fold], how: str) -> list[Ablated]:
     X, y, context = _rows(samples)
     assert samples.cells is not None
+    emphasis = Emphasis(samples.weights, recipe.outliers, recipe.seed)
     times = np.zeros(len(y)) if samples.times is None else samples.times
     plain, corrected = np.full((2, len(y)), np.nan)
     with task("with and without the correction", len(folds)) as advance:
         for seen, held_out in folds:
-            model = fit(recipe.estimator(), X[seen], y[seen], context.take(seen))
+            model, _ = emphasis.take(seen).fit(recipe.estimator(), X[seen], y[seen], context.take(seen))
             answer = np.asarray(model.predict(X))
             plain[held_out] = answer[held_out]
             residual = residual_around(samples.cells, times, y - answer, seen, held_out)

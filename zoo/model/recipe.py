@@ -26,6 +26,8 @@ class Recipe:
     seed : of the folds and of the downscaler's `random_state`
     use : what the model is for, new places, new times or both; folds mirror it, and a downscaler that has a
         parameter of this name is told
+    outliers : training rows that a ridge regression on others misses by more than so many robust standard deviations
+        are left out; None leaves none out
     """
 
     downscaler: str
@@ -34,6 +36,7 @@ class Recipe:
     folds: int | None = None
     seed: int = 0
     use: Use = "space"
+    outliers: float | None = None
 
     @property
     def spec(self) -> DownscalerSpec:

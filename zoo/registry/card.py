@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from zoo.registry.resolved import Resolved
-from zoo.registry.schema import AblationRecord, Feature, ScoreRecord, Target
+from zoo.registry.schema import AblationRecord, Feature, ScoreRecord, Target, TextureRecord
 
 _USES = {
     "space": "space: new places",
@@ -56,10 +56,20 @@ def _training(model: Resolved) -> Iterable[tuple[str, object]]:
     yield "preset", record.preset
     yield "declared use", _USES.get(record.use or "", record.use)
     yield "seed", record.seed
+    yield "texture inside coarse cells", _texture(record.texture)
     yield "parameters", ", ".join(f"{key}={value}" for key, value in sorted(record.hyperparameters.items()))
     yield "framework", " ".join(filter(None, (record.framework, record.framework_version)))
     yield "environment", ", ".join(f"{name} {version}" for name, version in sorted(record.environment.items()))
     yield "registry", model.layer.path
+
+
+def _texture(found: TextureRecord | None) -> str | None:
+    if found is None:
+        return None
+    if found.estimate is None or found.error is None:
+        return "as predicted (too few cells to tell)"
+    said = f"{found.estimate:.2f} +- {found.error:.2f} one scale up, on {found.cells} held-out cells"
+    return f"{found.weight:.2f} of it is kept in corrected maps ({said})"
 
 
 def _features(features: Sequence[Feature]) -> str:

@@ -197,6 +197,22 @@ class AblationRecord(Strict):
     how: str
 
 
+class TextureRecord(Strict):
+    """How much of a model's differences inside coarse cells to believe (`zoo.correction.texture_weight`).
+
+    Attributes
+    ----------
+    weight : what a corrected map uses, 0 to 1
+    estimate, error : slope found one scale up on held-out cells, and its standard error
+    cells : cells compared
+    """
+
+    weight: FiniteFloat
+    estimate: OptionalNumber
+    error: OptionalNumber
+    cells: int
+
+
 class VersionRecord(Strict):
     """One version of a model, as training left it, with the artefacts and scores that came since.
 
@@ -211,6 +227,7 @@ class VersionRecord(Strict):
     simulated : whether any of the training data is simulated
     use : what the model was declared to be for, `space`, `time` or `both`; the scores of training mirror it
     ablation : what parts of the method are worth
+    texture : how much of its differences inside coarse cells to believe; None where training could not tell
     """
 
     architecture: str
@@ -239,6 +256,7 @@ class VersionRecord(Strict):
     simulated: bool = False
     use: str | None = None
     ablation: tuple[AblationRecord, ...] = ()
+    texture: TextureRecord | None = None
 
 
 class Addition(Strict):

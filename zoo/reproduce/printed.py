@@ -18,7 +18,6 @@ CORRELATED_ON = (date(2019, 5, 25), TRAINED_ON)
 """Section 2.3.1: the dates of Table 2."""
 STATIONS = ("L6", "M5", "S2")
 """Of the time series, in the order of Table 5."""
-N_STATIONS = 34
 
 TABLES = {
     2: "Correlation of factors with SMAP L4",

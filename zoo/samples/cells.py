@@ -18,6 +18,7 @@ from zoo.predictors import LAYERS
 from zoo.registry.files import sha256
 from zoo.registry.schema import Dataset
 from zoo.samples.fingerprint import Hashed, dataset_record
+from zoo.samples.weights import SPREAD
 from zoo.types import Area, LayerSpec
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class Cells:
     ----------
     sensor : name of the sensor
     coarse : its field (y, x), m3 m-3
-    means : of the predictors over its cells, with `valid_share`; see `zoo.stack.coarse_means` (`min_valid` 0)
+    means : of the predictors over its cells, with `valid_share` and (unless the stack was made before it was kept)
+        `spread`; see `zoo.stack.coarse_means` (`min_valid` 0)
     units : of the predictors
     files, products, granules : what field and means were made from
     simulated : whether any of it is simulated
@@ -64,7 +66,8 @@ class Cells:
         -------
         Columns `row`, `column` (of the global EASE-Grid where the field lies on one, else in the field), `lon`,
         `lat` (centre, degrees), `block` (label of the spatial block), `time` (UTC), `soil_moisture` (m3 m-3) and
-        the features, NaN where less than `min_valid` of the cell is valid; then `valid_share_<feature>`, 0-1.
+        the features, NaN where less than `min_valid` of the cell is valid; then `valid_share_<feature>`, 0-1, and
+        `spread_<feature>`, the standard deviation within the cell, where it is known.
         """
         target = self.coarse.to_numpy().ravel().astype(float)
         row, column = np.divmod(np.arange(target.size), self.coarse.shape[1])
@@ -82,8 +85,15 @@ class Cells:
                 "soil_moisture": target,
                 **{name: np.where(shares[name] < np.float32(min_valid), np.nan, means[name]) for name in features},
                 **{f"valid_share_{name}": shares[name].astype(float) for name in features},
+                **{f"{SPREAD}{name}": values for name, values in self._spreads(features).items()},
             }
         )
+
+    def _spreads(self, features: Sequence[str]) -> dict[str, npt.NDArray[np.float64]]:
+        if "spread" not in self.means:
+            return {}
+        spread = self.means["spread"]
+        return {name: spread.sel(layer=name).to_numpy().ravel().astype(float) for name in features}
 
     def _share(self, name: str) -> npt.NDArray[np.float32]:
         share: npt.NDArray[np.float32] = self.means["valid_share"].sel(layer=name).to_numpy().ravel()
@@ -93,7 +103,9 @@ class Cells:
         """Name and units of predictors."""
         return tuple(LAYERS.get(name, LayerSpec(name, self.units[name], name)) for name in names)
 
-    def dataset(self, features: Sequence[str], min_valid: float, *, rows: int, dropped: dict[str, int]) -> Dataset:
+    def dataset(
+        self, features: Sequence[str], min_valid: float, *, rows: int, dropped: dict[str, int], **how: Any
+    ) -> Dataset:
         """Describe the rows made from these cells: what was read, and how rows were made of it."""
         from zoo.samples.fingerprint import hashes_by_name
 
@@ -102,6 +114,7 @@ class Cells:
             "target_grid": self.target_grid,
             **self.reading,
             "min_valid": min_valid,
+            **how,
         }
         return dataset_record(
             hashes_by_name(self.files),

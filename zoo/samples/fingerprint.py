@@ -58,6 +58,14 @@ def dataset_record(
     return Dataset.model_validate({"fingerprint": digest_of(content), "rows": rows, "dropped": dropped, **content})
 
 
+def narrowed(dataset: Dataset, reason: str, count: int, **facts: Any) -> Dataset:
+    """Describe a dataset of which rows were left out for a further reason, by a rule that the facts name."""
+    content = dataset.model_dump(mode="json", include={"files", "products", "granules", "definition"})
+    content["definition"] |= facts
+    counts = {"rows": dataset.rows - count, "dropped": {**dataset.dropped, reason: count}}
+    return Dataset.model_validate({"fingerprint": digest_of(content), **counts, **content})
+
+
 def digest_of(content: Any) -> str:
     """SHA-256 of what JSON can say, whatever the order of keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -14,11 +14,12 @@ import pandas as pd
 
 from zoo.errors import DataError, UnknownNameError, UsageError
 from zoo.inputs import Request
-from zoo.predictors import LAYERS, PAPER
+from zoo.predictors import LAYERS, PAPER, SEASON, season_terms
 from zoo.registry.schema import Dataset, Target
 from zoo.samples.cells import BLOCK_CELLS, Cells, grid_text, nothing_left, read_cells, stacked_cells
 from zoo.samples.fingerprint import dataset_record, file_hashes
 from zoo.samples.table import TableRecord, read_record
+from zoo.samples.weights import SPREAD, Weights, weights_of
 from zoo.types import LayerSpec
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Samples:
     places : (n,) the place of each row, where a group holds several; None where it is not known
     times : (n,) datetime64, the time of each row; None where it is not known
     cells : (n, 2) row and column of the coarse cell that each row is; None where rows are no cells
+    weights : (n,) how much each row counts in training, mean 1; None where all count alike. Scores heed none
+    notes : remarks for the card
     coarse, bbox, target_grid, period : the sensor's field, place, fine grid and time, if the rows are its cells
     """
 
@@ -77,6 +80,8 @@ class Samples:
     places: npt.NDArray[Any] | None = None
     times: npt.NDArray[Any] | None = None
     cells: npt.NDArray[np.int64] | None = None
+    weights: npt.NDArray[np.float64] | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.target)
@@ -91,10 +96,13 @@ class Samples:
             places=None if self.places is None else self.places[rows],
             times=None if self.times is None else self.times[rows],
             cells=None if self.cells is None else self.cells[rows],
+            weights=None if self.weights is None else self.weights[rows],
         )
 
 
-def from_granules(request: Request, features: Sequence[str] = PAPER, *, min_valid: float = 0.5) -> Samples:
+def from_granules(
+    request: Request, features: Sequence[str] = PAPER, *, min_valid: float = 0.5, weights: Weights | None = None
+) -> Samples:
     """Make one row a coarse cell from native granules.
 
     Parameters
@@ -102,25 +110,34 @@ def from_granules(request: Request, features: Sequence[str] = PAPER, *, min_vali
     request : files, place and day
     features : predictor layers
     min_valid : least share of a cell's area with valid, dry-land predictor pixels
+    weights : how to weigh the rows, see `zoo.samples.weights`
     """
-    return from_cells(read_cells(request, features), features, min_valid=min_valid)
+    return from_cells(read_cells(request, features), features, min_valid=min_valid, weights=weights)
 
 
 def from_stack(
-    folder: Path, features: Sequence[str] = PAPER, *, sensor: str | None = None, min_valid: float = 0.5
+    folder: Path,
+    features: Sequence[str] = PAPER,
+    *,
+    sensor: str | None = None,
+    min_valid: float = 0.5,
+    weights: Weights | None = None,
 ) -> Samples:
     """Make one row a coarse cell from a stack with its coarse twin: the same rows as from its granules.
 
     Parameters
     ----------
     folder : as `zoo stack` makes it
-    features, min_valid : as in `from_granules`
+    features, min_valid, weights : as in `from_granules`
     sensor : whose coarse field, if the stack has several
     """
-    return from_cells(stacked_cells(folder, features, sensor), features, min_valid=min_valid)
+    cells = stacked_cells(folder, features, sensor)
+    return from_cells(cells, features, min_valid=min_valid, weights=weights)
 
 
-def from_cells(cells: Cells, features: Sequence[str], *, min_valid: float = 0.5) -> Samples:
+def from_cells(
+    cells: Cells, features: Sequence[str], *, min_valid: float = 0.5, weights: Weights | None = None
+) -> Samples:
     """Make one row a coarse cell that has soil moisture and every predictor."""
     rows = cells.rows(features, min_valid)
     table, target = rows[list(features)], rows["soil_moisture"].to_numpy()
@@ -144,6 +161,7 @@ def from_cells(cells: Cells, features: Sequence[str], *, min_valid: float = 0.5)
                 "without soil moisture": int((~observed).sum()),
                 "without valid predictors": int((observed & ~complete).sum()),
             },
+            **_given(weights=weights),
         ),
         split=SPATIAL_BLOCKS,
         simulated=cells.simulated,
@@ -154,6 +172,7 @@ def from_cells(cells: Cells, features: Sequence[str], *, min_valid: float = 0.5)
         places=rows.groupby(["row", "column"]).ngroup().to_numpy()[keep],
         times=rows["time"].dt.tz_localize(None).to_numpy()[keep],
         cells=rows[["row", "column"]].to_numpy()[keep],
+        weights=weights_of(rows[keep], features, weights, "the stack"),
     )
 
 
@@ -171,8 +190,12 @@ def from_table(
     where: str | None = None,
     places: str | None = None,
     times: str | None = None,
+    min_valid: float | None = None,
+    weights: Weights | None = None,
 ) -> Samples:
     """Make the rows from a parquet or CSV table.
+
+    The season (`doy_sin`, `doy_cos`) follows from `times` where the table has no such columns.
 
     Parameters
     ----------
@@ -183,8 +206,10 @@ def from_table(
     where : an expression in pandas' query language that rows must satisfy, `"date < '2016-02-01'"`
     places : column whose values are places, stations for example, where a group holds several
     times : column of dates or times
+    min_valid : least share in the columns `valid_share_<feature>`, as `zoo table` writes them
+    weights : how to weigh the rows, see `zoo.samples.weights`; needs the columns `spread_<feature>`
     """
-    table = read_table(path)
+    table = _with_season(read_table(path), features, times, path)
     for column in (target, groups, *filter(None, (places, times)), *features):
         if column not in table.columns:
             kind = f"column in {path.name}"
@@ -194,7 +219,8 @@ def from_table(
         table = _filter(table, where, path)
     chosen = table[[*features, target]].apply(pd.to_numeric, errors="coerce").astype(float)
     labels = [column for column in (groups, places, times) if column]
-    keep = np.isfinite(chosen).all(axis=1).to_numpy() & table[labels].notna().all(axis=1).to_numpy()
+    complete = np.isfinite(chosen).all(axis=1).to_numpy() & table[labels].notna().all(axis=1).to_numpy()
+    keep = complete & _valid_enough(table, features, min_valid, path)
     empty = [name for name in features if not chosen[name].notna().any()]
     if empty and len(chosen):
         msg = f"{path.name}: predictor {', '.join(empty)} has no value at all; leave it out of --features"
@@ -216,9 +242,18 @@ def from_table(
         dataset=dataset_record(
             file_hashes([path]),
             features,
-            {"target": target, "groups": groups, "where": where, **_given(places=places, times=times)},
+            {
+                "target": target,
+                "groups": groups,
+                "where": where,
+                **_given(places=places, times=times, min_valid=min_valid, weights=weights),
+            },
             rows=int(keep.sum()),
-            dropped={"by --where": total - len(table), "with missing values": int((~keep).sum())},
+            dropped={
+                "by --where": total - len(table),
+                "with missing values": int((~complete).sum()),
+                **({} if min_valid is None else {"below --min-valid": int((complete & ~keep).sum())}),
+            },
             products={name for part in record.datasets.values() for name in part.products} if record else (),
             granules={name for part in record.datasets.values() for name in part.granules} if record else (),
         ),
@@ -229,7 +264,40 @@ def from_table(
         places=_places(table, places, record)[keep] if places or record else None,
         times=_times(table[times][keep], path) if times else None,
         cells=table[["row", "column"]].to_numpy()[keep] if known else None,
+        weights=weights_of(table[keep], features, weights, path.name),
     )
+
+
+def _with_season(table: pd.DataFrame, features: Sequence[str], times: str | None, path: Path) -> pd.DataFrame:
+    """Add the terms of the season that are asked for and not there."""
+    asked = [name for name in SEASON if name in features and name not in table.columns]
+    if not asked:
+        return table
+    if times is None or times not in table.columns:
+        msg = f"{path.name} has no {asked[0]}, and the season follows from the day of a row; add --times COLUMN"
+        raise UsageError(msg)
+    known = table[times].notna().to_numpy()
+    days = pd.Series(_times(table[times][known], path)).dt.date
+    terms = {name: np.full(len(table), np.nan) for name in asked}
+    for name, values in terms.items():
+        values[known] = [season_terms(day)[name] for day in days]
+    alike = {f"{SPREAD}{name}": 0.0 for name in asked}
+    return table.assign(**terms, **alike, **{f"valid_share_{name}": 1.0 for name in asked})
+
+
+def _valid_enough(
+    table: pd.DataFrame, features: Sequence[str], min_valid: float | None, path: Path
+) -> npt.NDArray[np.bool_]:
+    """Say in which rows every predictor has its least valid share."""
+    if min_valid is None:
+        return np.ones(len(table), bool)
+    columns = [f"valid_share_{name}" for name in features]
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        msg = f"--min-valid needs the column {missing[0]}, as zoo table writes it; {path.name} has none: leave it out"
+        raise UsageError(msg)
+    shares = table[columns].apply(pd.to_numeric, errors="coerce").to_numpy(np.float32)
+    return np.asarray((shares >= np.float32(min_valid)).all(axis=1))
 
 
 def _places(table: pd.DataFrame, column: str | None, record: TableRecord | None) -> npt.NDArray[Any]:
@@ -239,9 +307,9 @@ def _places(table: pd.DataFrame, column: str | None, record: TableRecord | None)
     return table[column].to_numpy()
 
 
-def _given(**columns: str | None) -> dict[str, str]:
-    """Leave out what was not named: the fingerprint of other tables stays."""
-    return {name: column for name, column in columns.items() if column}
+def _given(**choices: Any) -> dict[str, Any]:
+    """Leave out what was not chosen: the fingerprint of other rows stays."""
+    return {name: choice for name, choice in choices.items() if choice is not None}
 
 
 def _times(column: pd.Series[Any], path: Path) -> npt.NDArray[np.datetime64]:

@@ -46,7 +46,26 @@ def area_mean(values: Floats, source: GeoBox, target: GeoBox) -> tuple[Floats, F
     Means, shape (k, H, W) on `target`, NaN where nothing is valid; and the share of each target pixel's area
     that valid source pixels cover, 0-1, same shape.
     """
+    means, shares, _ = _moments(values, source, target, spread=False)
+    return means, shares
+
+
+def area_moments(values: Floats, source: GeoBox, target: GeoBox) -> tuple[Floats, Floats, Floats]:
+    """Average layers as `area_mean` does, and say how far the pixels within each target pixel lie apart.
+
+    Returns
+    -------
+    Means and shares as `area_mean` returns them; and the standard deviation of the valid source pixels around the
+    mean, weighted by their overlap, same shape, NaN where nothing is valid.
+    """
+    means, shares, spreads = _moments(values, source, target, spread=True)
+    assert spreads is not None
+    return means, shares, spreads
+
+
+def _moments(values: Floats, source: GeoBox, target: GeoBox, *, spread: bool) -> tuple[Floats, Floats, Floats | None]:
     means, shares = np.full((2, len(values), *target.shape.yx), np.nan, np.float32)
+    spreads = np.full_like(means, np.nan) if spread else None
     strips = _strips(source, target)
     valid: npt.NDArray[np.bool_] | None = None
     for index, layer in enumerate(values):
@@ -54,6 +73,9 @@ def area_mean(values: Floats, source: GeoBox, target: GeoBox) -> tuple[Floats, F
         if valid is None or not np.array_equal(valid, present):
             valid, counted = present, _running(present, np.int32)
         summed = _running(np.where(valid, layer, np.float32(0)), np.float64)
+        # Squares of distances from the layer's own level: those of 300 K would swallow those of 1 K.
+        level = float(layer[valid].mean(dtype=np.float64)) if spread and valid.any() else 0.0
+        squared = _running(np.where(valid, layer.astype(np.float64) - level, 0) ** 2, np.float64) if spread else None
         for strip in strips:
             parts = _overlap(source, target[strip])
             amount = parts.integral(counted)
@@ -61,8 +83,15 @@ def area_mean(values: Floats, source: GeoBox, target: GeoBox) -> tuple[Floats, F
             # Slivers from rounding of the projection are no coverage.
             covered = share > _SLIVER
             shares[index, strip] = np.where(covered, share, 0)
-            np.divide(parts.integral(summed), amount, out=means[index, strip], where=covered, casting="same_kind")
-    return means, shares
+            total = parts.integral(summed)
+            np.divide(total, amount, out=means[index, strip], where=covered, casting="same_kind")
+            if spreads is not None and squared is not None:
+                mean, square = (
+                    np.divide(part, amount, out=np.full_like(amount, np.nan), where=covered)
+                    for part in (total, parts.integral(squared))
+                )
+                spreads[index, strip] = np.sqrt(np.maximum(square - (mean - level) ** 2, 0))
+    return means, shares, spreads
 
 
 def _strips(source: GeoBox, target: GeoBox) -> list[slice]:

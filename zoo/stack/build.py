@@ -24,7 +24,7 @@ from zoo.plugins import host, make
 from zoo.progress import task
 from zoo.stack.area_mean import Floats, Window, area_mean, area_of, blocks, filled, mean_of_pieces
 from zoo.stack.layers import MIN_VALID, WATER, Stack
-from zoo.stack.sources import open_layer
+from zoo.stack.sources import FROM_DAY, open_layer
 from zoo.types import DatedReader, Granule, LayerSpec, PredictorReader, PredictorSpec
 
 BLOCK_PIXELS = 2200
@@ -55,6 +55,11 @@ class Source:
     def paths(self) -> list[Path]:
         """Every file of the granules."""
         return [path for granule in self.granules for path in granule.paths]
+
+    @property
+    def named(self) -> str:
+        """The product's name if its layers follow from the day alone, without granules; else empty."""
+        return "" if self.spec.patterns else self.spec.name
 
 
 @dataclass(slots=True)
@@ -175,7 +180,11 @@ def choose_sources(
     found: dict[str, list[Granule]] = {}
     refused: list[str] = []
     for name, spec in sorted(specs.items()):
-        if wanted & {layer.name for layer in spec.layers} and claimed(files, spec.patterns):
+        if not wanted & {layer.name for layer in spec.layers}:
+            continue
+        if not spec.patterns:  # it follows from the day alone
+            found[name] = []
+        elif claimed(files, spec.patterns):
             granules = granules_of(spec, files)
             try:
                 found[name] = select_composites(granules, day, name)
@@ -207,8 +216,8 @@ def _preferred(layer: str, sources: Mapping[str, Source], products: Mapping[str,
 
 
 def _period(granules: Iterable[Granule]) -> float:
-    """Longest period of granules, seconds; 0 for static data."""
-    return max((g.end - g.start).total_seconds() if g.start and g.end else 0.0 for g in granules)
+    """Longest period of granules, seconds; 0 for static data and for what needs no granule."""
+    return max(((g.end - g.start).total_seconds() if g.start and g.end else 0.0 for g in granules), default=0.0)
 
 
 def _reader(source: Source, day: date) -> PredictorReader:
@@ -281,13 +290,14 @@ def _tag(sources: Iterable[Source], folder: Path, day: date) -> None:
             with rasterio.open(folder / f"{layer.name}.tif", "r+") as written:
                 pixels = written.width * written.height
                 written.update_tags(
-                    product="|".join(sorted({granule.product for granule in used})),
+                    product="|".join(sorted({granule.product for granule in used})) or source.named,
                     granules="|".join(granule.id for granule in used),
                     sources="|".join(str(path.resolve()) for granule in used for path in granule.paths),
                     date=day.isoformat(),
                     valid_share=f"{source.covered[layer.name] / pixels:.6f}",
                     **({"filled_share": f"{gained / pixels:.6f}"} if (gained := source.filled[layer.name]) else {}),
                     **({"simulated": "true"} if source.simulated else {}),
+                    **({FROM_DAY: "true"} if source.named else {}),
                 )
 
 

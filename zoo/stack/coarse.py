@@ -1,4 +1,4 @@
-"""Means of predictors over coarse cells."""
+"""Means of predictors over coarse cells, and how much they differ inside."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from odc.geo.geobox import GeoBox
 from zoo.errors import DataError
 from zoo.grids import as_array, geobox_of
 from zoo.progress import track
-from zoo.stack.area_mean import Window, area_mean, area_of, blocks, pixel_in_source, window_near
+from zoo.stack.area_mean import Window, area_moments, area_of, blocks, pixel_in_source, window_near
 from zoo.stack.layers import WATER, Stack
 
 Floats = npt.NDArray[np.float32]
@@ -43,7 +43,8 @@ def coarse_means(
     Returns
     -------
     Dataset on the coarse grid: one variable (y, x) a layer, float32 in the layer's units; `valid_share`
-    (layer, y, x), 0-1; and `water` (y, x), the mean share of open water, if the stack has that layer.
+    (layer, y, x), 0-1; `spread` (layer, y, x), standard deviation of the counted fine pixels within the cell, each
+    in its layer's units; and `water` (y, x), the mean share of open water, if the stack has that layer.
 
     Raises
     ------
@@ -54,14 +55,14 @@ def coarse_means(
     box = geobox_of(coarse) if isinstance(coarse, xr.DataArray) else coarse
     wanted = [*names, WATER] if stack.water is not None and WATER not in names else list(names)
     means = np.full((len(wanted), *box.shape.yx), np.nan, np.float32)
-    shares = np.zeros_like(means)
+    shares, spreads = np.zeros_like(means), np.full_like(means, np.nan)
     parts = list(blocks(box, _cells_at_once(stack.geobox, box)))
     for rows, columns in track(parts, "averaging onto the coarse cells"):
-        means[:, rows, columns], shares[:, rows, columns] = _means(
-            stack, wanted, box[rows, columns], max_water if water_mask else None
-        )
+        found = _moments(stack, wanted, box[rows, columns], max_water if water_mask else None)
+        means[:, rows, columns], shares[:, rows, columns], spreads[:, rows, columns] = found
     _check_any_valid(shares, wanted, box)
-    means[shares < min_valid] = np.nan
+    for values in (means, spreads):
+        values[shares < min_valid] = np.nan
     variables = {
         name: as_array(
             means[index],
@@ -73,19 +74,24 @@ def coarse_means(
     }
     dataset = xr.Dataset(variables)
     about = {"units": "1", "long_name": "share of the cell's area with valid pixels"}
-    dataset["valid_share"] = (("layer", *dataset[wanted[0]].dims), shares[: len(names)], about)
+    dims = ("layer", *dataset[wanted[0]].dims)
+    dataset["valid_share"] = (dims, shares[: len(names)], about)
+    dataset["spread"] = (dims, spreads[: len(names)], {"long_name": "standard deviation within the cell"})
     return dataset.assign_coords(layer=list(names))
 
 
-def _means(stack: Stack, names: Sequence[str], cells: GeoBox, max_water: float | None) -> tuple[Floats, Floats]:
+def _moments(
+    stack: Stack, names: Sequence[str], cells: GeoBox, max_water: float | None
+) -> tuple[Floats, Floats, Floats]:
     window = window_near(stack.geobox, area_of(cells))
     if window is None:
         shape = (len(names), *cells.shape.yx)
-        return np.full(shape, np.nan, np.float32), np.zeros(shape, np.float32)
+        nothing = np.full(shape, np.nan, np.float32)
+        return nothing, np.zeros(shape, np.float32), nothing
     values = stack.read(window, names)
     if max_water is not None:
         _mask_water(stack, window, names, values, max_water)
-    return area_mean(values, stack.geobox[window], cells)
+    return area_moments(values, stack.geobox[window], cells)
 
 
 def _mask_water(stack: Stack, window: Window, names: Sequence[str], values: Floats, max_water: float) -> None:

@@ -25,6 +25,7 @@ from zoo.stack.build import Source, choose_sources, write_sources
 from zoo.stack.layers import MIN_VALID, WATER
 from zoo.stack.record import NAME, CoarseRecord, FileHashes, Grid, LayerRecord, StackRecord
 from zoo.stack.sources import open_layer
+from zoo.stack.twin import FORMAT as TWIN
 from zoo.stack.twin import read_twin, write_twin
 from zoo.writers.target import failing, replacing
 
@@ -240,6 +241,7 @@ class _Making:
         layers = {name: entry.sha256 for name, entry in self.record.layers.items()}
         about = {
             "preparation": PREPARATION,
+            "twin": TWIN,
             "files": files,
             "reading": self.request.reading,
             "granules": [granule.id for granule in granules],

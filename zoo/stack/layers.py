@@ -117,7 +117,8 @@ class Stack:
     @property
     def sources(self) -> list[Path]:
         """Files that the layers were made from, sorted: those of the granules, else the rasters themselves."""
-        return sorted({path for layer in self.layers.values() for path in layer.sources or (layer.path,)})
+        behind = (layer for layer in self.layers.values() if not layer.from_day)
+        return sorted({path for layer in behind for path in layer.sources or (layer.path,)})
 
     @property
     def simulated(self) -> bool:

@@ -25,6 +25,8 @@ GEOTIFF = (".tif", ".tiff")
 NETCDF = (".nc", ".nc4")
 _LARGEST = 1e30
 """Stored values beyond are fills (-3.4e38, infinity) that a file forgot to declare as nodata."""
+FROM_DAY = "from_day"
+"""Tag of a layer that no file stands behind."""
 FORM = "NAME=FILE, NAME=FILE:BAND or NAME=FILE.nc:VARIABLE"
 
 
@@ -41,6 +43,7 @@ class Layer:
     geobox : grid
     product, granules, sources : what a layer written by `build_stack` was made from, else empty
     simulated : whether the file says that its data are simulated
+    from_day : whether the layer follows from the day alone, so that no file stands behind it
     """
 
     name: str
@@ -53,6 +56,7 @@ class Layer:
     granules: tuple[str, ...] = ()
     sources: tuple[Path, ...] = ()
     simulated: bool = False
+    from_day: bool = False
 
     @property
     def origin(self) -> str:
@@ -151,6 +155,7 @@ def open_layer(name: str, path: Path, *, variable: str = "", band: int | None = 
         granules=_listed(tags.get("granules", "")),
         sources=tuple(Path(entry) for entry in _listed(tags.get("sources", ""))),
         simulated=_says_simulated(tags),
+        from_day=tags.get(FROM_DAY) == "true",
     )
 
 

@@ -17,6 +17,10 @@ from zoo.writers.target import failing, replacing
 
 SHARE = "valid_share_"
 """Prefix of the variables with the share of a cell's area that has valid pixels."""
+SPREAD = "spread_"
+"""Prefix of the variables with the standard deviation within a cell."""
+FORMAT = 2
+"""Raised when more is written into the file, so that one of before is made anew; 2 has the spreads."""
 
 
 def write_twin(path: Path, coarse: xr.DataArray, means: xr.Dataset) -> None:
@@ -28,10 +32,13 @@ def write_twin(path: Path, coarse: xr.DataArray, means: xr.Dataset) -> None:
     coarse : dims (y, x), m3 m-3
     means : as `zoo.stack.coarse_means` returns it, with `min_valid` 0
     """
-    fields = {str(name): means[name] for name in means.data_vars if name != "valid_share"}
+    fields = {str(name): means[name] for name in means.data_vars if name not in ("valid_share", "spread")}
     for name in means["layer"].to_numpy():
         share = means["valid_share"].sel(layer=name, drop=True)
         fields[f"{SHARE}{name}"] = share.assign_attrs(long_name=f"share of the cell's area with valid {name}")
+        spread = means["spread"].sel(layer=name, drop=True)
+        about = {"long_name": f"standard deviation of {name} within the cell", "units": means[name].attrs["units"]}
+        fields[f"{SPREAD}{name}"] = spread.assign_attrs(about)
     dataset = xr.Dataset({"soil_moisture": _told(coarse), **{name: _told(field) for name, field in fields.items()}})
     dataset.attrs = {
         "Conventions": "CF-1.11",
@@ -45,6 +52,8 @@ def write_twin(path: Path, coarse: xr.DataArray, means: xr.Dataset) -> None:
 
 def read_twin(path: Path, record: CoarseRecord) -> tuple[xr.DataArray, xr.Dataset]:
     """Read what `write_twin` wrote: the field and the means, equal to the last bit.
+
+    A file of before `FORMAT` 2 gives means without `spread`.
 
     Raises
     ------
@@ -65,15 +74,18 @@ def read_twin(path: Path, record: CoarseRecord) -> tuple[xr.DataArray, xr.Datase
         {
             name: as_array(values[name], box, name, {"units": units[name]})
             for name in values
-            if name != "soil_moisture" and not name.startswith(SHARE)
+            if name != "soil_moisture" and not name.startswith((SHARE, SPREAD))
         }
     )
-    return coarse, _with_shares(means, values, list(record.layers))
+    return coarse, _with_layers(means, values, list(record.layers))
 
 
-def _with_shares(means: xr.Dataset, values: dict[str, np.ndarray], layers: Sequence[str]) -> xr.Dataset:
+def _with_layers(means: xr.Dataset, values: dict[str, np.ndarray], layers: Sequence[str]) -> xr.Dataset:
     shares = np.stack([values[f"{SHARE}{name}"] for name in layers])
-    means["valid_share"] = (("layer", *means[layers[0]].dims), shares)
+    dims = ("layer", *means[layers[0]].dims)
+    means["valid_share"] = (dims, shares)
+    if all(f"{SPREAD}{name}" in values for name in layers):
+        means["spread"] = (dims, np.stack([values[f"{SPREAD}{name}"] for name in layers]))
     return means.assign_coords(layer=list(layers))
 
 

@@ -107,6 +107,22 @@ def check_writable(path: Path) -> None:
         tempfile.TemporaryFile(dir=folder).close()
 
 
+def check_folder(path: Path) -> None:
+    """Refuse, before any work, a place that cannot be a folder of results.
+
+    Raises
+    ------
+    UsageError
+        If the path is a file.
+    ZooError
+        If it, or the nearest folder that exists above it, takes no file.
+    """
+    if path.exists() and not path.is_dir():
+        msg = f"{path} is a file; give a folder"
+        raise UsageError(msg)
+    check_writable(path / "file")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path` that replaces it at the end; after an error nothing is left.
