@@ -27,7 +27,7 @@ SQUARES = 0.3
 NORM = 4.0
 HALFWAY = 0.4
 """Share of the steps after which a network that is hopelessly far off is given up."""
-HOPELESS = 10.0
+HOPELESS = 5.0
 """Times the tolerance that 99.9 % of the errors may be at by then; a whole training gains about a factor of 4 more."""
 
 

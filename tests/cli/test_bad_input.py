@@ -362,16 +362,3 @@ def test_a_table_to_screen_that_is_not_there_is_named(tmp_path, refused):
 def test_reach_and_tolerance_are_in_range(registry, refused, option, value):
     line = refused("predict", "-m", "toy", option, value, "--registry", registry, code=2)
     assert f"{option} {float(value):g} is out of range" in line
-
-
-def test_a_picture_of_granules_is_a_png(scene, tmp_path, refused):
-    granule = next(scene.glob("smap/*.h5"))
-    assert "ends in .png" in refused("inspect", granule, "--plot", tmp_path / "x.jpg", code=2, watched=tmp_path)
-
-
-def test_a_picture_of_granules_makes_its_folder(scene, tmp_path):
-    picture = tmp_path / "new" / "x.png"
-    with pytest.raises(SystemExit) as ended:
-        main(["inspect", str(next(scene.glob("smap/*.h5"))), "--plot", str(picture), "-q"])
-    assert not ended.value.code
-    assert picture.read_bytes().startswith(b"\x89PNG")

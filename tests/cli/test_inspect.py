@@ -95,13 +95,13 @@ def test_plot_draws_the_valid_cells(granule: Path, tmp_path: Path, capsys: pytes
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".png"] == ["map.png"]
 
 
-def test_a_plot_needs_a_png_in_a_folder_that_exists(
+def test_a_plot_is_a_png_and_its_folder_is_made(
     granule: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("inspect", granule, "--plot", tmp_path / "map.jpg") == 2
     assert "ends in .png" in capsys.readouterr().err
-    assert run("inspect", granule, "--plot", tmp_path / "none" / "map.png") == 1
-    assert "cannot be written" in capsys.readouterr().err
+    assert run("inspect", granule, "--plot", tmp_path / "new" / "map.png") == 0
+    assert (tmp_path / "new" / "map.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_table_of_stations_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

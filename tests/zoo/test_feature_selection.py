@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from zoo.errors import DataError, UsageError
-from zoo.learning.feature_selection import few_valued, gain, select_features, static_features, within_share
+from zoo.learning.feature_selection import (
+    _leave_out_static,
+    few_valued,
+    gain,
+    select_features,
+    static_features,
+    within_share,
+)
 
 PLACES, DAYS = 24, 60
 SOIL, DAY, WETNESS = range(3)
@@ -118,3 +125,35 @@ def test_unknown_use_and_missing_times_are_refused() -> None:
         select_features(X, y, place, use="moon")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="needs the time"):
         select_features(X, y, place, use="both")
+
+
+class Errors:
+    """Squared errors by unit as they are laid down for each set of predictors."""
+
+    def __init__(self, by_kept: dict[tuple[bool, ...], Any]) -> None:
+        self.by_kept = by_kept
+
+    def errors(self, kept: Any, levels: Any) -> Any:
+        assert not levels.any()
+        return self.by_kept[tuple(kept.tolist())]
+
+
+@pytest.mark.parametrize(("noise", "kept"), [(0.5, [True, False, True]), (1.0, [False, False, True])])
+def test_a_useless_predictor_does_not_hide_what_another_is_worth(noise: float, kept: list[bool]) -> None:
+    """Soil gains 2 +- 1 by unit, surely so with 25 of them; a mere name adds `noise` times what hides it."""
+    rng = np.random.default_rng(0)
+    without, soil = np.full(25, 10.0), 2 + rng.normal(size=25)
+    hiding = 10 * noise * rng.normal(size=25) + 1.0
+    hiding += 3.5 * (noise == 1.0) - (hiding - 1.0).mean()
+    laid_down = {
+        (False, False, True): without,
+        (True, False, True): without - soil,
+        (False, True, True): without + hiding,
+        (True, True, True): without - soil + hiding,
+    }
+    found = _leave_out_static(cast("Any", Errors(laid_down)), np.array([True, True, False]))
+    whole = gain(laid_down[True, True, True], without)
+    assert not whole.proven(1)
+    assert (whole.value > 0) == kept[0]  # a block that loses is not looked into
+    assert found.kept.tolist() == kept
+    assert set(found.reasons) == {0, 1}

@@ -149,9 +149,7 @@ def _open(registry: Registry, a: str, b: str, date: str | None, where: dict[str,
     """Open A and B: files, or models whose maps are predicted; a granule is read around the other."""
     from zoo.matching.comparison import open_product
 
-    paths = [
-        Path(name) if Path(name).exists() else products.predicted(registry, name, date, **where) for name in (a, b)
-    ]
+    paths = [_path(registry, name, date, where) for name in (a, b)]
     fields: list[xr.DataArray | None] = [None, None]
     for index in sorted((0, 1), key=lambda index: _is_granule(paths[index])):
         fields[index] = open_product(paths[index], fields[1 - index])
@@ -166,6 +164,19 @@ def _open(registry: Registry, a: str, b: str, date: str | None, where: dict[str,
     if found[0].label == found[1].label:
         found[0].label, found[1].label = f"{found[0].label} (A)", f"{found[1].label} (B)"
     return found[0], found[1]
+
+
+def _path(registry: Registry, name: str, date: str | None, where: dict[str, Any]) -> Path:
+    """Return the file of A or B; that of a model is predicted."""
+    from zoo.errors import DataError
+
+    path = Path(name)
+    if path.exists():
+        return path
+    if len(path.parts) > 1 or path.suffix in (".tif", ".tiff", ".nc"):
+        msg = f"{name} is no file; give a map (.tif or .nc), a sensor's granule or a model, see: zoo models list"
+        raise DataError(msg)
+    return products.predicted(registry, name, date, **where)
 
 
 def _is_granule(path: Path) -> bool:

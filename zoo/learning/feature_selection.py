@@ -205,24 +205,38 @@ def gain(more: Floats, less: Floats) -> Gain:
 
 
 def _leave_out_static(trial: Trial, static: Flags) -> Selection:
-    """Take the block of static predictors if it proves itself, then drop single ones that do not."""
+    """Take the block of static predictors if it proves itself, then drop single ones that do not.
+
+    A useless predictor hides what the others are worth: a block that gains, but not surely, is tried without its
+    weakest, too.
+    """
     kept, none = np.ones_like(static), np.zeros_like(static)
-    reasons: dict[int, str] = {}
     if not static.any():
-        return Selection(kept, none, reasons)
-    block = gain(trial.errors(kept, none), trial.errors(~static, none))
-    if not block.proven(STATIC_PROOF):
-        return Selection(~static, none, dict.fromkeys(_columns(static), f"static, as a block {block}"))
+        return Selection(kept, none, {})
+    reasons: dict[int, str] = {}
+    without = trial.errors(~static, none)
+    whole = block = gain(trial.errors(kept, none), without)
+    while not block.proven(STATIC_PROOF):
+        if block.value <= 0 or (kept & static).sum() == 1:
+            return Selection(~static, none, dict.fromkeys(_columns(static), f"static, as a block {whole}"))
+        kept = _without(kept, _weakest(trial, kept, static, reasons)[0])
+        block = gain(trial.errors(kept, none), without)
     while (kept & static).any():
-        alone = {
-            j: gain(trial.errors(kept, none), trial.errors(_without(kept, j), none)) for j in _columns(kept & static)
-        }
-        weakest = min(alone, key=lambda j: alone[j].value - STATIC_PROOF * alone[j].error)
-        if alone[weakest].proven(STATIC_PROOF):
+        weakest, proven = _weakest(trial, kept, static, reasons)
+        if proven:
+            reasons.pop(weakest)
             break
         kept = _without(kept, weakest)
-        reasons[weakest] = f"static, alone {alone[weakest]}"
     return Selection(kept, none, {**reasons, **dict.fromkeys(_columns(kept & static), f"static, as a block {block}")})
+
+
+def _weakest(trial: Trial, kept: Flags, static: Flags, reasons: dict[int, str]) -> tuple[int, bool]:
+    """Find the static predictor of least proof, note its gain, and tell whether it has proven itself."""
+    none = np.zeros_like(static)
+    alone = {j: gain(trial.errors(kept, none), trial.errors(_without(kept, j), none)) for j in _columns(kept & static)}
+    weakest = min(alone, key=lambda j: alone[j].value - STATIC_PROOF * alone[j].error)
+    reasons[weakest] = f"static, alone {alone[weakest]}"
+    return weakest, alone[weakest].proven(STATIC_PROOF)
 
 
 def _naming(X: Floats, place: Labels, time: Labels | None, use: Use) -> Flags:
