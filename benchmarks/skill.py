@@ -306,9 +306,9 @@ def _result(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _answers(
     table: Table, task: str, split: str, model: str, rows: npt.NDArray[np.intp], arguments: argparse.Namespace
-) -> dict[str, Any] | None:
-    """Pool the folds, one array (n,) a seed; None as long as a fold is missing."""
-    pooled, seconds, notes = [], 0.0, []
+) -> npt.NDArray[np.float64] | None:
+    """Pool the folds, (seeds, n); None as long as a fold is missing."""
+    pooled = []
     for seed in arguments.seeds:
         answers = np.full(len(table.y), np.nan)
         for piece in _pieces_of(table, task, split, model, seed, arguments.folder):
@@ -316,10 +316,8 @@ def _answers(
             if kept is None:
                 return None
             answers[table.folds(split)[piece.fold][1]] = kept["answers"]
-            seconds += float(kept["seconds"])
-            notes.append(str(kept["notes"]))
         pooled.append(answers[rows])
-    return {"answers": np.array(pooled), "seconds": seconds / len(arguments.seeds), "notes": notes}
+    return np.array(pooled)
 
 
 if __name__ == "__main__":

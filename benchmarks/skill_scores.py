@@ -16,19 +16,19 @@ DETERMINISTIC = ("mean", "ridge", "histgb")
 """Models that no seed changes."""
 
 
-def summary(y: Array, models: dict[str, dict[str, Any]], units: npt.NDArray[np.intp]) -> dict[str, Any]:
+def summary(y: Array, models: dict[str, Array], units: npt.NDArray[np.intp]) -> dict[str, Any]:
     """Score the models on one sample, and compare them.
 
     Parameters
     ----------
     y : (n,) observed, m3 m-3
-    models : by name `answers` (seeds, n), and `seconds` of one seed
+    models : by name their answers (seeds, n)
     units : (n,) what is resampled as a whole
     """
-    scores = {name: _scores(y, found["answers"]) | {"seconds": found["seconds"]} for name, found in models.items()}
+    scores = {name: _scores(y, answers) for name, answers in models.items()}
     number = np.unique(units, return_inverse=True)[1]
     found: dict[str, Any] = {"n": len(y), "units": int(number.max()) + 1, "models": scores}
-    squares = {name: ((model["answers"] - y) ** 2).mean(axis=0) for name, model in models.items()}
+    squares = {name: ((answers - y) ** 2).mean(axis=0) for name, answers in models.items()}
     for name, rivals in (("dbn", PEERS), ("auto", (*PEERS, "dbn"))):
         present = [rival for rival in rivals if rival in scores]
         if name in scores and present:

@@ -1,6 +1,6 @@
 """Training speed of the DBN: the paper's recipe against plain NumPy, and large batches against the matrix product.
 
-    python benchmarks/training.py [--part 0.1] [--seeds 5] [--rows 262144] [--json]
+    python benchmarks/training.py [--part 0.1] [--seeds 5] [--rows 1000000] [--json]
 
 `paper`: 113 x 14 simulated rows, two machines of 1000 units, batch 16, contrastive divergence for `--part` of 400
 epochs a layer and back-propagation for the same part of 800, on both sides. The other side is `numpy_dbn.py`: batches
@@ -59,7 +59,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", type=float, default=0.1, help="of the paper's epochs, on both sides")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=2**18, help="of the large table")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="of the large table")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="of the large table")
     parser.add_argument("--json", action="store_true", help=f"also write {RESULTS.parent.name}/{RESULTS.name}")
     return parser.parse_args()

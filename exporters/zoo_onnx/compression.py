@@ -45,8 +45,6 @@ TRIES = 2
 """Parts of the pixels to certify by: one that refused a certificate has chosen, so the next network gets another."""
 LEARNT = 500_000
 """Points near pixels that are learnt from besides them; the dense network answers any number."""
-FRESH = 0.12
-"""As a share of them, further points by which a network that was taught on the others learns where it is wrong."""
 CODED = 6000
 """Rows that decide on the input coding."""
 GAIN = 1.5
@@ -185,10 +183,9 @@ def worthwhile(network: TrainedNetwork) -> list[Shape]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Lessons:
-    """Rows by purpose: to be taught on, points not taught on, the pixels among the former, and those to choose by."""
+    """Rows by purpose: to be taught on, the pixels among them, and those to choose by."""
 
     learnt: Lesson
-    fresh: Lesson
     usual: Lesson
     checked: Lesson
 
@@ -196,12 +193,10 @@ class _Lessons:
 def _lessons(network: TrainedNetwork, calibration: Calibration, tolerance: float, count: int, seed: int) -> _Lessons:
     """Draw points around the pixels, thin out the coding for them, and ask the trained network for its answers."""
     pixels = calibration.learnt
-    fresh = round(FRESH * count)
-    points = near(pixels, network.ramps.encode(pixels), count + fresh, seed)
-    learnt = np.concatenate([pixels, points[fresh:]])
+    learnt = np.concatenate([pixels, near(pixels, network.ramps.encode(pixels), count, seed)])
     some = np.random.default_rng(seed).choice(learnt, CODED, replace=False)  # rare pixels weigh more in them
     ramps = thin_out(network, some, calibration.low, calibration.high, tolerance)
-    parts = (learnt, points[:fresh], pixels, calibration.checked)
+    parts = (learnt, pixels, calibration.checked)
     return _Lessons(*(Lesson(rows, network.answers_to(rows), ramps) for rows in parts))
 
 
@@ -217,7 +212,7 @@ def _taught(
     """Train in place; the doubt, None if training was given up, and how far off it is where it is sure."""
     if not distil(small, lessons.learnt, lessons.checked, tolerance, steps, seed):
         return None, _excess(lessons.checked.errors(small), tolerance)
-    doubt = learn(small, lessons.fresh, lessons.usual, tolerance, seed)
+    doubt = learn(small, lessons.usual, seed)
     sure = ~doubt.unsure(small, lessons.checked)
     return doubt, _excess(lessons.checked.errors(small)[sure], tolerance)
 

@@ -76,9 +76,9 @@ class SmallNetwork:
         """Return what the topmost layer says to `Ramps.heights`, of a whole network (n, 1)."""
         return self._through(heights, len(self.weights))
 
-    def hidden(self, heights: Tensor) -> Tensor:
-        """Return what the layer below the topmost one says."""
-        return self._through(heights, len(self.weights) - 1)
+    def first(self, heights: Tensor) -> Tensor:
+        """Return the activations of the first hidden layer, (n, width); the coding is below it."""
+        return self._through(heights, 2)
 
     def _through(self, heights: Tensor, layers: int) -> Tensor:
         below = (heights * (1 + self.stretch) - self.shift).clamp(0, 1)

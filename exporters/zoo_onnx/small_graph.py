@@ -1,4 +1,4 @@
-"""A compressed network as an ONNX graph: ramps, then layers, and the doubt on top of the last hidden one."""
+"""A compressed network as an ONNX graph: ramps, then layers, and the doubt on top of the first hidden one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def build(network: SmallNetwork, certificate: Certificate, doubt: Doubt) -> onnx
     # the corner is taken off before anything is multiplied: 1,400 m or 300 K lose no digits in float32
     nodes = [helper.make_node("Sub", ["X", "corner"], ["above"])]
     constants = [_constant("corner", corner)]
-    below = hidden = "above"
+    below, first = "above", ""
     for number, (weight, bias, curve) in enumerate(_merged(layers)):
         constants += [_constant(f"weight_{number}", weight), _constant(f"bias_{number}", bias)]
         nodes.append(helper.make_node("Gemm", [below, f"weight_{number}", f"bias_{number}"], [f"total_{number}"]))
@@ -42,9 +42,10 @@ def build(network: SmallNetwork, certificate: Certificate, doubt: Doubt) -> onnx
             limits = ["zero", "one"] if curve == "Clip" else []
             constants += [_constant(name, np.array(value)) for name, value in zip(limits, (0.0, 1.0), strict=False)]
             nodes.append(helper.make_node(curve, [below, *limits], [f"layer_{number}"]))
-            below = hidden = f"layer_{number}"
+            below = f"layer_{number}"
+            first = first or (below if curve == "Sigmoid" else "")
     nodes.append(helper.make_node("Identity", [below], ["y"]))
-    _add_doubt(doubt, hidden, nodes, constants)
+    _add_doubt(doubt, first, nodes, constants)
     graph = helper.make_graph(
         nodes,
         "compressed_network",
@@ -60,14 +61,14 @@ def build(network: SmallNetwork, certificate: Certificate, doubt: Doubt) -> onnx
     return model
 
 
-def _add_doubt(doubt: Doubt, hidden: str, nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]) -> None:
+def _add_doubt(doubt: Doubt, first: str, nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]) -> None:
     for number, (weight, bias) in enumerate(zip(doubt.weights, doubt.biases, strict=True)):
         constants += [_constant(f"doubt_weight_{number}", weight.double().numpy())]
         constants += [_constant(f"doubt_bias_{number}", bias.double().numpy())]
     nodes += [
-        helper.make_node("Gemm", [hidden, "doubt_weight_0", "doubt_bias_0"], ["doubt_total"]),
-        helper.make_node("Sigmoid", ["doubt_total"], ["doubt_layer"]),
-        helper.make_node("Gemm", ["doubt_layer", "doubt_weight_1", "doubt_bias_1"], ["doubt"]),
+        helper.make_node("Gemm", [first, "doubt_weight_0", "doubt_bias_0"], ["doubt_apart"]),
+        helper.make_node("Mul", ["doubt_apart", "doubt_apart"], ["doubt_square"]),
+        helper.make_node("Gemm", ["doubt_square", "doubt_weight_1", "doubt_bias_1"], ["doubt"]),
         helper.make_node("Greater", ["doubt", "nothing"], ["unsure"]),
     ]
     constants.append(_constant("nothing", np.array(0.0)))

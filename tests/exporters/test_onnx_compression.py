@@ -25,7 +25,7 @@ from zoo_onnx.certificate import certify
 from zoo_onnx.coding import Curve, curve_of, thin_out
 from zoo_onnx.compression import Calibration, Compressed, compress, worthwhile
 from zoo_onnx.distillation import Lesson
-from zoo_onnx.doubt import learn
+from zoo_onnx.doubt import first_layer, learn
 from zoo_onnx.exporter import OnnxExporter
 from zoo_onnx.sampling import near, neighbours
 from zoo_onnx.selection import Shape, least_squares, low_rank, pivots, select
@@ -187,29 +187,39 @@ def test_pixels_of_which_the_network_is_unsure_are_counted_and_answered_by_the_d
     np.testing.assert_allclose(answers[unsure], dense[unsure], rtol=0, atol=1e-7)
     assert not outside[unsure].any()
     # what it would have said there is worse than elsewhere
-    wrong = np.abs(Session(with_doubt(found.content, -100), device="cpu").predict(rows)[0] - dense)
+    wrong = np.abs(Session(with_doubt(found.content, -1e9), device="cpu").predict(rows)[0] - dense)
     assert wrong[unsure].mean() > 1.5 * wrong[~unsure].mean()
 
 
 def test_a_network_that_is_too_often_unsure_gets_no_certificate(found: Compressed, session: CertifiedSession) -> None:
-    shy = with_doubt(found.content, 1)
+    shy = with_doubt(found.content, 1000)
     rows = pixels(3000, seed=5)
     rows = rows[found.certificate.covers(rows)]
     with pytest.raises(NotCertifiedError, match="leaves .* of the held-out pixels to the dense one"):
         certify(shy, session.dense, rows, replace(found.certificate, tolerance=2 * TOLERANCE))
 
 
-def test_doubt_is_highest_where_a_network_is_wrong() -> None:
-    network, X = TrainedNetwork.read(network_state(), "dbn"), pixels(8000, seed=2)
+def test_doubt_is_the_mahalanobis_distance_and_finds_combinations_that_no_pixel_had() -> None:
+    network = TrainedNetwork.read(network_state(), "dbn")
+    X = pixels(6000, seed=2)
+    X[:, 1] = np.float32(0.4) + (X[:, 0] - 300) * np.float32(0.02) + (X[:, 1] - np.float32(0.4)) / 20  # go together
     seen = torch.as_tensor(network.ramps.heights(X[:2000]))
     small = select(network, as_codes(network.ramps.encode(X[:2000])), network.ramps, seen, Shape((24, 12)))
-    fresh, usual, other = (Lesson(part, network.answers_to(part), network.ramps) for part in np.split(X, [4000, 6000]))
-    doubt = learn(small, fresh, usual, TOLERANCE, seed=0)
-    unsure, wrong = doubt.unsure(small, other), other.errors(small)
-    assert 0.001 < unsure.mean() < 0.015  # of other pixels than the limit was put by
-    assert wrong[unsure].mean() > 3 * wrong[~unsure].mean()
-    with torch.no_grad():
-        np.testing.assert_array_equal(doubt.of(small.hidden(other.part(slice(None))[0])).numpy() > 0, unsure)
+    usual, other = (Lesson(part, network.answers_to(part), network.ramps) for part in np.split(X, [4000]))
+    doubt = learn(small, usual, seed=0)
+    assert 0.001 < doubt.unsure(small, other).mean() < 0.02  # of other pixels than the limit was put by
+    active = first_layer(small, usual).double().numpy()
+    apart = first_layer(small, other).double().numpy() - active.mean(axis=0)
+    ridge = 1e-7 * np.linalg.eigvalsh(np.cov(active.T))[-1] * np.eye(24)
+    exact = np.einsum("ni,ij,nj->n", apart, np.linalg.inv(np.cov(active.T) + ridge), apart)
+    limit = -float(doubt.biases[1])
+    found = doubt.of(first_layer(small, other)).numpy() + limit
+    np.testing.assert_allclose(found, exact, rtol=0.02)  # in float32
+    wide = select(network, as_codes(network.ramps.encode(X[:2000])), network.ramps, seen, Shape((120, 12)))
+    assert learn(wide, usual, seed=0).weights[0].shape == (120, 48)
+    swapped = X[4000:].copy()
+    swapped[:, 1] = swapped[::-1, 1]  # each predictor as before
+    assert doubt.unsure(small, replace(other, rows=swapped)).mean() > 0.5
 
 
 def test_neighbours_are_those_of_a_search_tree() -> None:
