@@ -88,6 +88,7 @@ def version() -> Resolved:
         artefacts={"onnx": SimpleNamespace(sha256="0" * 64)},
         dataset=SimpleNamespace(fingerprint="f"),
         simulated=True,
+        texture=None,
     )
     return cast("Resolved", SimpleNamespace(ref="plane@v1", record=record))
 

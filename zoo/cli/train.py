@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 TABLE = "Table"
 ROWS = "Rows to learn from"
+FOLDS = 5
+"""Of blocks of coarse cells."""
+MIN_VALID = 0.5
+"""Least valid share of a coarse cell."""
 
 
 def register(app: typer.Typer) -> None:
@@ -153,108 +157,158 @@ def train(
     """
     from dataclasses import replace
 
-    from zoo.errors import UsageError
     from zoo.learning.informative import check_outliers, check_weighable
     from zoo.learning.splits import check_use
     from zoo.model.fallbacks import sets_of, train_fallbacks
     from zoo.model.recipe import Recipe, parse_parameter
-    from zoo.predictors import PAPER
     from zoo.registry import Registry
-    from zoo.samples.rows import from_granules, from_stack, from_table
-    from zoo.samples.table import defaults
     from zoo.samples.weights import check_weights
     from zoo.training import train as run
+    from zoo.types import ModelRef
 
     output = Output(as_json=as_json, quiet=quiet)
     settings = dict(parse_parameter(text) for text in parameters or ())
     recipe = Recipe(downscaler, preset, settings, folds, seed, check_use(use), check_outliers(outliers))
     estimator = recipe.estimator()  # an unknown name or a missing package is said before data is read
     weighing = check_weights(weights)
+    if name:
+        ModelRef.parse(name)
     if weighing:
         check_weighable(downscaler, estimator)
     if min_valid is not None:
         check_min_valid(min_valid)
-    share = 0.5 if min_valid is None else min_valid
     opened = Registry.open(registry)
-    chosen = _names(features) or recipe.features
-    request = None
+    names = _names(features) or recipe.features
+    columns = {"target": target, "groups": groups, "places": places, "times": times, "where": where}
+    _check_source(
+        table,
+        stack,
+        columns,
+        granules=any((data, sensor)),
+        place=any((data, area, date, site)),
+    )
     if table is not None:
-        if data or sensor or stack:
-            msg = "--table and --data/--stack/--sensor exclude one another; give one source of training rows"
-            raise UsageError(msg)
-        known = defaults(table)
-        target, chosen, groups = target or known.target, chosen or known.features, groups or known.groups
-        missing = [
-            flag for flag, value in (("--target", target), ("--features", chosen), ("--groups", groups)) if not value
-        ]
-        if missing:
-            msg = (
-                f"--table needs {', '.join(missing)}, for example --target sm --features lst,ndvi,dem --groups station"
-            )
-            raise UsageError(msg)
-        times = times or known.times
-        if recipe.use != "space" and not times:
-            msg = f"--for {use} needs the time of each row; add --times COLUMN, for example --times date"
-            raise UsageError(msg)
-
-        def rows(names: Sequence[str]) -> Samples:
-            return from_table(
-                table, str(target), names, str(groups), where=where, places=places, times=times,
-                min_valid=min_valid, weights=weighing,
-            )  # fmt: skip
-
-        samples = rows(chosen or ())
-        if known.groups == groups:  # blocks of cells, as many as the place has: folds of several blocks
-            recipe = replace(recipe, folds=folds or 5)
+        source = _table(table, names, columns, recipe, min_valid=min_valid, weights=weighing)
+    elif stack is not None:
+        source = _stack(stack, names, sensor, min_valid=min_valid, weights=weighing)
     else:
-        if target or groups or places or times or where:
-            msg = "--target, --groups, --places, --times and --where belong to --table; give --table FILE"
-            raise UsageError(msg)
-        chosen = chosen or PAPER
-        if stack is not None:
-            if data or area or date or site:
-                msg = "--stack knows its place and day; leave out --data, --area, --date and --site"
-                raise UsageError(msg)
-
-            def rows(names: Sequence[str]) -> Samples:
-                return from_stack(stack, names, sensor=sensor, min_valid=share, weights=weighing)
-        else:
-            request = request_of(
-                sensor=sensor, data=data, area=area, date=date, time=time, window=window, orbit=orbit,
-                quality=quality, variable=variable, like=like, crs=crs, resolution=resolution, site=site,
-            )  # fmt: skip
-
-            def rows(names: Sequence[str]) -> Samples:
-                return from_granules(request, names, min_valid=share, weights=weighing)
-
-        samples = rows(chosen)
-        recipe = replace(recipe, folds=folds or 5)
-    without = sets_of(patterns or (), tuple(chosen or ()), lambda: _pixels(table, stack, request, chosen or ()))
+        request = request_of(
+            sensor=sensor, data=data, area=area, date=date, time=time, window=window, orbit=orbit,
+            quality=quality, variable=variable, like=like, crs=crs, resolution=resolution, site=site,
+        )  # fmt: skip
+        source = _granules(request, names, min_valid=min_valid, weights=weighing)
+    without = sets_of(patterns or (), tuple(source.names), source.pixels)
+    samples = source.rows(source.names)
+    recipe = replace(recipe, folds=folds or source.folds)
     trained = run(samples, recipe, opened, name, ablate=ablate)
     if without:
-        version, scores = train_fallbacks(trained.version, without, rows, recipe, opened)
+        version, scores = train_fallbacks(trained.version, without, source.rows, recipe, opened)
         trained = replace(trained, version=version, scores=[*trained.scores, *scores])
     _report(output, trained, recipe, samples)
 
 
-def _pixels(
-    table: Path | None, stack: Path | None, request: Request | None, names: Sequence[str]
-) -> Stack | npt.NDArray[Any]:
-    """Open what shows which predictors are missing together: the rows of a table, or a stack."""
-    from zoo.inputs import open_stack
-    from zoo.samples.rows import read_table
-    from zoo.stack.folder import StackFolder
+class _Source(NamedTuple):
+    """Where training rows come from.
 
-    if table is not None:
+    Attributes
+    ----------
+    names : predictors
+    rows : makes the rows with some predictors
+    folds : that their groups are dealt into; None makes one a group
+    pixels : opens what shows which predictors are missing together
+    """
+
+    names: Sequence[str]
+    rows: Callable[[Sequence[str]], Samples]
+    folds: int | None
+    pixels: Callable[[], Stack | npt.NDArray[Any]]
+
+
+def _check_source(
+    table: Path | None, stack: Path | None, columns: dict[str, str | None], *, granules: bool, place: bool
+) -> None:
+    """Refuse more than one source of rows, and what belongs to another."""
+    from zoo.errors import UsageError
+
+    msg = ""
+    if table is not None and (granules or stack):
+        msg = "--table and --data/--stack/--sensor exclude one another; give one source of training rows"
+    elif table is None and any(columns.values()):
+        msg = "--target, --groups, --places, --times and --where belong to --table; give --table FILE"
+    elif stack is not None and place:
+        msg = "--stack knows its place and day; leave out --data, --area, --date and --site"
+    if msg:
+        raise UsageError(msg)
+
+
+def _table(
+    path: Path, names: Sequence[str] | None, columns: dict[str, str | None], recipe: Recipe, **how: Any
+) -> _Source:
+    """Take the rows of a table; what zoo table noted beside it need not be given."""
+    from zoo.errors import UsageError
+    from zoo.samples.rows import from_table, read_table
+    from zoo.samples.table import defaults
+
+    if not path.is_file():
+        read_table(path)  # says so
+    known = defaults(path)
+    target, groups = columns["target"] or known.target, columns["groups"] or known.groups
+    names, times = names or known.features, columns["times"] or known.times
+    given = {"--target": target, "--features": names, "--groups": groups}
+    missing = ", ".join(option for option, value in given.items() if not value)
+    if missing:
+        msg = f"--table needs {missing}, for example --target sm --features lst,ndvi,dem --groups station"
+        raise UsageError(msg)
+    if recipe.use != "space" and not times:
+        msg = f"--for {recipe.use} needs the time of each row; add --times COLUMN, for example --times date"
+        raise UsageError(msg)
+    chosen = tuple(names or ())
+
+    def rows(some: Sequence[str]) -> Samples:
+        return from_table(
+            path, str(target), some, str(groups),
+            where=columns["where"], places=columns["places"], times=times, **how,
+        )  # fmt: skip
+
+    def pixels() -> npt.NDArray[Any]:
         import pandas as pd
 
-        known = read_table(table).reindex(columns=list(names), fill_value=0.0)  # the season is never missing
-        rows: npt.NDArray[Any] = known.apply(pd.to_numeric, errors="coerce").to_numpy(float)
-        return rows
-    if stack is not None:
-        return StackFolder.open(stack).only(names)
-    assert request is not None
-    return open_stack(request, names)
+        held = read_table(path).reindex(columns=list(chosen), fill_value=0.0)  # the season is never missing
+        values: npt.NDArray[Any] = held.apply(pd.to_numeric, errors="coerce").to_numpy(float)
+        return values
+
+    blocks = known.groups == groups  # blocks of cells, as many as the place has: folds of several blocks
+    return _Source(chosen, rows, FOLDS if blocks else None, pixels)
+
+
+def _stack(folder: Path, names: Sequence[str] | None, sensor: str | None, **how: Any) -> _Source:
+    """Take the coarse cells of a stack and its twin."""
+    from zoo.predictors import PAPER
+    from zoo.samples.rows import from_stack
+    from zoo.stack.folder import StackFolder
+
+    chosen, how = tuple(names or PAPER), _least_valid(how)
+    return _Source(
+        chosen,
+        lambda some: from_stack(folder, some, sensor=sensor, **how),
+        FOLDS,
+        lambda: StackFolder.open(folder).only(chosen),
+    )
+
+
+def _granules(request: Request, names: Sequence[str] | None, **how: Any) -> _Source:
+    """Take the coarse cells of native granules."""
+    from zoo.inputs import open_stack
+    from zoo.predictors import PAPER
+    from zoo.samples.rows import from_granules
+
+    chosen, how = tuple(names or PAPER), _least_valid(how)
+    return _Source(chosen, lambda some: from_granules(request, some, **how), FOLDS, lambda: open_stack(request, chosen))
+
+
+def _least_valid(how: dict[str, Any]) -> dict[str, Any]:
+    """Give coarse cells their least valid share if none is given; a table has what it was made with."""
+    return {**how, "min_valid": MIN_VALID if how["min_valid"] is None else how["min_valid"]}
 
 
 def _report(output: Output, trained: object, recipe: Recipe, samples: Samples) -> None:
