@@ -62,7 +62,10 @@ def main() -> None:
     if missing:
         print(f"{missing} folds are missing; run the same command again", file=sys.stderr)
     result = {"command": "python benchmarks/uncertainty.py", "seed": arguments.seed, "rows": arguments.rows}
+    asked = [f"{task} {model}" for task in arguments.tasks for model in arguments.models]
+    complete_cases = {f"{task} {model}" for task, models in found.items() for model in models}
     result |= {"level": LEVEL, "folds": FOLDS, "tasks": found}
+    result |= {"not_complete": [case for case in asked if case not in complete_cases]}
     if not arguments.dry:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -95,6 +95,8 @@ def _verdict(result: dict[str, Any]) -> Iterator[str]:
     yield f"Of {len(every)} cases, the coverage's interval holds {result['level']:g} in {len(held)};"
     yield f"the adaptive interval has the better score in {len(better)}, with an interval clear of 0 in {len(sure)};"
     yield f"rows out of domain have the larger error in {len(useful)}."
+    if result["not_complete"]:
+        yield f"Not complete yet: {', '.join(result['not_complete'])}."
 
 
 def _with(values: list[float | None], digits: int, sign: str = "") -> str:
