@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import rasterio
+from code_version import code_version
 from scipy.ndimage import distance_transform_edt
 
 from zoo.correction import correct
@@ -59,6 +60,9 @@ Floats = npt.NDArray[np.float32]
 SHARES = (0.2, 0.4, 0.6, 0.8)
 CLOUD_KM = 25.0
 RESULTS = Path(__file__).parent / "results" / "clouds.json"
+ROOT = Path(__file__).resolve().parents[1]
+CODE = ("plugins/zoo_dbn", "exporters/zoo_onnx", "zoo/learning", "zoo/correction", "zoo/gapfill", "zoo/inference")
+"""What makes the maps: rows of other code are not taken for its own."""
 MARKS = "<!-- figures -->", "<!-- end of figures -->"
 
 
@@ -323,6 +327,7 @@ def about(options: argparse.Namespace) -> dict[str, Any]:
         "data": "simulated sample scene, SMAP L4 (simulated)",
         "cloud_km": CLOUD_KM,
         "reach": options.reach,
+        "code": code_version(file for folder in CODE for file in sorted((ROOT / folder).glob("*.py"))),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "versions": {name: version(name) for name in ("soil-moisture-zoo", "numpy", "scipy", "torch", "scikit-learn")},
     }

@@ -87,11 +87,16 @@ def _inference(found: dict[str, Any]) -> list[str]:
         "|---|---|",
     ]
     lines += [
-        f"| {key} | {value:,} |" if isinstance(value, int) else f"| {key} | {value} |"
+        f"| {key} | {_figure(value)} |"
         for key, value in found.items()
         if key.startswith(("dbn", "rf", "dense_", "frameworks_", "forest_"))
     ]
     return lines
+
+
+def _figure(value: Any) -> str:
+    """Write a count in full, another number with four digits."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _read(name: str) -> dict[str, Any]:

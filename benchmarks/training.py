@@ -1,6 +1,6 @@
 """Training speed of the DBN: the paper's recipe against plain NumPy, and large batches against the matrix product.
 
-    python benchmarks/training.py [--part 0.1] [--seeds 5] [--rows 1000000] [--json]
+    python benchmarks/training.py [--part 0.1] [--seeds 5] [--rows 1000000] [--only paper large] [--json]
 
 `paper`: 113 x 14 simulated rows, two machines of 1000 units, batch 16, contrastive divergence for `--part` of 400
 epochs a layer and back-propagation for the same part of 800, on both sides. The other side is `numpy_dbn.py`: batches
@@ -21,12 +21,11 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from best_onnxruntime import machine, paired, ratio
+from best_onnxruntime import machine, paired, ratio, write
 from numpy_dbn import Curves, NumpyDBN
 
 from zoo_dbn.estimator import DeepBeliefNetwork
@@ -35,7 +34,7 @@ from zoo_dbn.presets import PRESETS
 from zoo_dbn.rbm import ContrastiveDivergence, initial_rbm, train_rbm
 from zoo_dbn.threads import threads_for
 
-RESULTS = Path(__file__).parent / "results" / "training.json"
+PARTS = ("paper", "large")
 ROWS, PREDICTORS, UNITS, BATCH = 113, 14, 1000, 16
 RBM_EPOCHS, BP_EPOCHS = 400, 800
 LARGE_BATCH = 4096
@@ -48,20 +47,23 @@ def main() -> None:
     arguments = _arguments()
     epochs = max(1, round(RBM_EPOCHS * arguments.part)), max(1, round(BP_EPOCHS * arguments.part))
     found: dict[str, Any] = machine() | {"threads": torch.get_num_threads(), "python": platform.python_version()}
-    found |= _paper(epochs, arguments.seeds) | _large(arguments.rows, torch.device(arguments.device))
+    if "paper" in arguments.only:
+        found |= _paper(epochs, arguments.seeds)
+    if "large" in arguments.only:
+        found |= _large(arguments.rows, torch.device(arguments.device))
     if arguments.json:
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        write("training", found)
     print(json.dumps(found, indent=2) if arguments.json else "\n".join(f"{k}: {v}" for k, v in found.items()))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
     parser.add_argument("--part", type=float, default=0.1, help="of the paper's epochs, on both sides")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the large table")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="of the large table")
-    parser.add_argument("--json", action="store_true", help=f"also write {RESULTS.parent.name}/{RESULTS.name}")
+    parser.add_argument("--json", action="store_true", help="also write into benchmarks/results")
     return parser.parse_args()
 
 

@@ -35,15 +35,15 @@ rows that their fold's model saw. Up to 1,000 training rows the index is exact. 
 another stand for all, in the threshold as in the map; the index is then too large by at most the distance from a
 left-out row to the nearest kept one.
 
-`zoo predict --uncertainty` writes the three as bands and reports the share of pixels out of domain; `--strict SHARE`
-refuses to write a map in which it is larger.
+`zoo predict --uncertainty` writes the three as bands and reports the share of pixels out of domain; `--strict` refuses
+to write a map with any such pixel, `--strict-share S` one in which their share is larger.
 
 ## On held-out blocks
 
-`{command}` wrote this page; seed {seed}. Each spatial fold of a table is held out, the rest goes the way of `zoo
-train`: cross-validation over whole groups in {folds} folds, calibration, a model on all of it. {rows}. Intervals in
-brackets are 95 %, by resampling groups. The interval score (Gneiting & Raftery 2007) is in m3 m-3, the smaller the
-better; the constant interval has one width, calibrated on the same residuals in the same way.
+`{command}` wrote this page; seed {seed}. Each spatial fold of a table is held out, the rest
+goes the way of `zoo train`: cross-validation over whole groups in {folds} folds, calibration, a model on all of it.
+{rows}. Intervals in brackets are 95 %, by resampling groups. The interval score (Gneiting & Raftery 2007) is in
+m3 m-3, the smaller the better; the constant interval has one width, calibrated on the same residuals in the same way.
 """
 
 
@@ -95,6 +95,9 @@ def _verdict(result: dict[str, Any]) -> Iterator[str]:
     yield f"Of {len(every)} cases, the coverage's interval holds {result['level']:g} in {len(held)};"
     yield f"the adaptive interval has the better score in {len(better)}, with an interval clear of 0 in {len(sure)};"
     yield f"rows out of domain have the larger error in {len(useful)}."
+    useless = [f"{task} {model}" for task, model, f in every if (f["domain"]["difference"][0] or 0) <= 0]
+    if useless:
+        yield f"There the index does not tell where errors are large, and is of no use: {', '.join(useless)}."
     if result["not_complete"]:
         yield f"Not complete yet: {', '.join(result['not_complete'])}."
 
