@@ -11,6 +11,8 @@ MAPS = ("bilinear", "cubic", "area-to-point", "rf + smooth", "rf + exact", "dbn"
 """Of the maps that were made, those that the page shows; what is not there is left out."""
 
 
+BORDER = 0.05
+"""What jumps across borders may differ by from those inside, as a share."""
 LOOP = """## Closed loop on a real 1 km index
 
 `benchmarks/closed_loop.py`: the Copernicus 1 km soil water index averaged to 9 km, downscaled with terrain and place,
@@ -53,6 +55,7 @@ def _loop(found: dict[str, Any]) -> Iterator[str]:
             scores = part["maps"][name]
             differences = ", ".join(_between(one, 4) for one in scores.get("default_minus_this_rmse", []))
             yield f"| {day} | {part['cells']} | {name} | {scores['rmse']:.4f} | {scores['r2']:.3f} | {differences} |"
+    yield _borders(found, found["runs"])
 
 
 def _truth(found: dict[str, Any]) -> Iterator[str]:
@@ -69,6 +72,7 @@ def _truth(found: dict[str, Any]) -> Iterator[str]:
     for size, part in found["summary"].items():
         for question, met in part.get("bars", {}).items():
             yield f"\n{size} x {size}, {question.replace('_', ' ')}: {'yes' if met else 'no'}."
+    yield _borders(found, found["scenes"])
 
 
 def _uncertainty(found: dict[str, Any]) -> Iterator[str]:
@@ -90,6 +94,14 @@ def _clouds(found: dict[str, Any]) -> Iterator[str]:
             gain = line.get("r2_over_bilinear_min")
             figures = f"{line['coverage']:.1%} | {line['r2']:.3f}, {line['r2_min']:.3f}"
             yield f"| {line['way']} | {figures} | {'' if gain is None else f'{gain:+.3f}'} |"
+
+
+def _borders(found: dict[str, Any], runs: dict[str, Any]) -> str:
+    """Say how the default's jumps across cell borders compare with those inside cells, run by run."""
+    ratios = sorted(run["maps"][found["default"]]["border_jump_ratio"] for run in runs.values())
+    near = sum(abs(ratio - 1) <= BORDER for ratio in ratios)
+    told = ", ".join(f"{ratio:.3f}" for ratio in ratios)
+    return f"\nJumps across cell borders over those inside, `{found['default']}`, in {near} of {len(ratios)} within 5 %: {told}."
 
 
 def _between(figure: list[float | None], digits: int) -> str:
