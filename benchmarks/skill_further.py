@@ -101,7 +101,8 @@ def _borders(found: dict[str, Any], runs: dict[str, Any]) -> str:
     ratios = sorted(run["maps"][found["default"]]["border_jump_ratio"] for run in runs.values())
     near = sum(abs(ratio - 1) <= BORDER for ratio in ratios)
     told = ", ".join(f"{ratio:.3f}" for ratio in ratios)
-    return f"\nJumps across cell borders over those inside, `{found['default']}`, in {near} of {len(ratios)} within 5 %: {told}."
+    within = f"{near} of {len(ratios)} within {BORDER:.0%}"
+    return f"\nJumps across cell borders over those inside, `{found['default']}`, {within}: {told}."
 
 
 def _between(figure: list[float | None], digits: int) -> str:
