@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from uncertainty_page import domain_difference
+
 MAPS = ("bilinear", "cubic", "area-to-point", "rf + smooth", "rf + exact", "dbn", "dbn + exact", "dbn + weighted")
 """Of the maps that were made, those that the page shows; what is not there is left out."""
 
@@ -81,7 +83,7 @@ def _uncertainty(found: dict[str, Any]) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for task, models in found["tasks"].items():
         for model, one in models.items():
-            figures = (one["adaptive"]["coverage"], one["score_difference"], one["domain"]["difference"])
+            figures = (one["adaptive"]["coverage"], one["score_difference"], domain_difference(one["domain"]))
             yield f"| {task} | {model} | " + " | ".join(_between(figure, 4) for figure in figures) + " |"
 
 

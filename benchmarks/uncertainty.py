@@ -17,7 +17,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from zoo.learning.fitting import Context, fit, out_of_fold
 from zoo.learning.splits import leave_group_out
 from zoo.learning.uncertainty import Uncertainty, uncertainty_of
 from zoo.model.recipe import Recipe
+from zoo.scores.domain import domain_errors
 
 Floats = npt.NDArray[np.float64]
 
@@ -202,27 +203,16 @@ def figures(rows: Rows, held: list[Held]) -> dict[str, Any]:
         }
     found["score_difference"] = _mean(scores["adaptive"] - scores["constant"], units, draws)
     outside = [one.applicability.outside(rows.X[part.asked]) for one, part in zip(learnt, held, strict=True)]
-    return found | {"domain": _domain(np.concatenate(outside), (answers - y) ** 2, units, draws)}
-
-
-def _domain(outside: npt.NDArray[np.bool_], squares: Floats, units: npt.NDArray[np.intp], draws: Floats) -> Any:
-    """RMSE inside and outside of the area, and their difference with its interval over groups."""
-    sums = [
-        np.bincount(units, weights=column, minlength=draws.shape[1])
-        for part in (outside, ~outside)
-        for column in (part * squares, part)
-    ]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        out, inside = (np.sqrt(sums[n].sum() / sums[n + 1].sum()) for n in (0, 2))
-        drawn = [np.sqrt((draws @ sums[n]) / (draws @ sums[n + 1])) for n in (0, 2)]
-    ends = np.nanquantile(drawn[0] - drawn[1], [0.025, 0.975]) if outside.any() else [np.nan, np.nan]
-    return {
-        "share_outside": float(outside.mean()),
-        "groups_outside": int((sums[1] > 0).sum()),
-        "rmse_inside": float(inside),
-        "rmse_outside": _number(out),
-        "difference": [_number(out - inside), *map(_number, ends)],
+    domain = asdict(domain_errors(answers - y, np.concatenate(outside), units))
+    return found | {
+        "domain": domain | {"foreseen": [_foreseen(rows, *pair) for pair in zip(held, learnt, strict=True)]}
     }
+
+
+def _foreseen(rows: Rows, held: Held, learnt: Uncertainty) -> float | None:
+    """Return what the cross-validation alone says of errors out of domain minus inside, as the card does."""
+    error = held.cross_validated - rows.y[held.seen]
+    return domain_errors(error, learnt.outside, rows.groups[held.seen]).difference
 
 
 def _mean(values: Any, units: npt.NDArray[np.intp], draws: Floats) -> list[float]:
@@ -235,10 +225,6 @@ def _mean(values: Any, units: npt.NDArray[np.intp], draws: Floats) -> list[float
 def _draws(groups: int) -> Floats:
     """How often each group is in each resample, (RESAMPLES, groups)."""
     return np.random.default_rng(0).multinomial(groups, np.full(groups, 1 / groups), RESAMPLES).astype(float)
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 @cache

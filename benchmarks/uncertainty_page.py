@@ -12,13 +12,17 @@ What `zoo train` leaves behind about a model's errors, and how it did on held-ou
 ## Prediction interval
 
 `soil_moisture_lower` and `soil_moisture_upper` hold soil moisture with a nominal probability of {level:.0%}, averaged
-over the pixels of a place that the model has not seen. They are normalised conformal intervals: the absolute
-residuals of the cross-validation's held-out groups over what a small model expects there, and the quantile of these
-ratios. The small model is log-linear in the dissimilarity index (never narrower farther away), the logarithm of the
-answer and, strongly penalised, the predictors. Groups weigh alike in the quantile, whatever their size (CDF pooling:
-Dunn, Wasserman & Ramdas 2023, doi:10.1080/01621459.2022.2060112). With few groups that falls short, and the bound that
-never does is infinite below 1 / (1 - level) groups; so the level is raised until each group, left out of the quantile,
-is covered as often as promised, on average over groups.
+over the pixels of a place that the model has not seen. They are normalised conformal intervals: the residuals
+of the cross-validation's held-out groups over how far a small model lets them go on their side, and the quantile of
+these ratios. The small model is a quantile regression of both ends, log-linear in the dissimilarity index (never
+narrower farther away), the logarithm of the answer and, strongly penalised, the predictors; the upper part over the
+lower one is log-linear in the logarithm of the answer, for a dry answer can hardly be too wet. Its penalties were
+chosen on groups left out of calibration of these same tables.
+
+Groups weigh alike in the quantile, whatever their size (CDF pooling: Dunn, Wasserman & Ramdas 2023,
+doi:10.1080/01621459.2022.2060112). With few groups that falls short, and the bound that never does is infinite below
+1 / (1 - level) groups; so the level is raised until each group, left out of the quantile, is covered as often as
+promised, on average over groups.
 
 What the interval does not promise: the coverage in one given place or for one given pixel, or at times that are unlike
 those of training. After a correction to the coarse mean the interval is moved with the map and keeps its width: the
@@ -35,6 +39,10 @@ rows that their fold's model saw. Up to 1,000 training rows the index is exact. 
 another stand for all, in the threshold as in the map; the index is then too large by at most the distance from a
 left-out row to the nearest kept one.
 
+Whether errors are larger out of domain is not taken for granted: cross-validation's held-out rows are compared, and
+the card and `zoo predict` say what came of it. Where they were not, the index tells that a pixel is unlike the
+training, and nothing of its error: brightness, say, may be rare where soil is dry and easy to predict.
+
 `zoo predict --uncertainty` writes the three as bands and reports the share of pixels out of domain; `--strict` refuses
 to write a map with any such pixel, `--strict-share S` one in which their share is larger.
 
@@ -44,6 +52,7 @@ to write a map with any such pixel, `--strict-share S` one in which their share 
 goes the way of `zoo train`: cross-validation over whole groups in {folds} folds, calibration, a model on all of it.
 {rows}. Intervals in brackets are 95 %, by resampling groups. The interval score (Gneiting & Raftery 2007) is in
 m3 m-3, the smaller the better; the constant interval has one width, calibrated on the same residuals in the same way.
+"Foreseen" counts the folds in which cross-validation alone, as the card of a model, found larger errors out of domain.
 """
 
 
@@ -72,14 +81,16 @@ def _intervals(result: dict[str, Any]) -> Iterator[str]:
 
 
 def _domains(result: dict[str, Any]) -> Iterator[str]:
-    yield "| table | model | share out of domain | groups with such rows | RMSE inside | RMSE outside | difference |"
-    yield "|---|---|---|---|---|---|---|"
+    columns = "table|model|share out of domain|groups with such rows|RMSE inside|RMSE outside|difference|foreseen"
+    yield f"| {columns.replace('|', ' | ')} |"
+    yield "|" + "---|" * 8
     for task, model, found in _each(result):
         domain = found["domain"]
         outside = "-" if domain["rmse_outside"] is None else f"{domain['rmse_outside']:.4f}"
+        difference = _with(domain_difference(domain), 4, "+")
         yield (
-            f"| {task} | {model} | {domain['share_outside']:.3f} | {domain['groups_outside']} | "
-            f"{domain['rmse_inside']:.4f} | {outside} | {_with(domain['difference'], 4, '+')} |"
+            f"| {task} | {model} | {domain['outside'] / domain['n']:.3f} | {domain['groups']} | "
+            f"{domain['rmse_inside']:.4f} | {outside} | {difference} | {_foreseen(domain)} |"
         )
 
 
@@ -91,15 +102,26 @@ def _verdict(result: dict[str, Any]) -> Iterator[str]:
     held = [f for *_, f in every if f["adaptive"]["coverage"][1] <= result["level"] <= f["adaptive"]["coverage"][2]]
     better = [f for *_, f in every if f["score_difference"][0] < 0]
     sure = [f for *_, f in every if f["score_difference"][2] < 0]
-    useful = [f for *_, f in every if (f["domain"]["difference"][0] or 0) > 0]
+    useful = [f for *_, f in every if (f["domain"]["difference"] or 0) > 0]
     yield f"Of {len(every)} cases, the coverage's interval holds {result['level']:g} in {len(held)};"
     yield f"the adaptive interval has the better score in {len(better)}, with an interval clear of 0 in {len(sure)};"
     yield f"rows out of domain have the larger error in {len(useful)}."
-    useless = [f"{task} {model}" for task, model, f in every if (f["domain"]["difference"][0] or 0) <= 0]
+    useless = [f"{task} {model}" for task, model, f in every if (f["domain"]["difference"] or 0) <= 0]
     if useless:
         yield f"There the index does not tell where errors are large, and is of no use: {', '.join(useless)}."
     if result["not_complete"]:
         yield f"Not complete yet: {', '.join(result['not_complete'])}."
+
+
+def domain_difference(domain: dict[str, Any]) -> list[float | None]:
+    """Return the error out of domain minus that inside, and the ends of its interval."""
+    return [domain["difference"], domain["ci_low"], domain["ci_high"]]
+
+
+def _foreseen(domain: dict[str, Any]) -> str:
+    """Say in how many folds cross-validation alone found larger errors out of domain."""
+    known = [one for one in domain["foreseen"] if one is not None]
+    return f"{sum(one > 0 for one in known)} of {len(known)}"
 
 
 def _with(values: list[float | None], digits: int, sign: str = "") -> str:

@@ -30,7 +30,8 @@ from zoo.plugins import host
 from zoo.predictors import SEASON
 from zoo.progress import task
 from zoo.registry import Registry, Resolved, VersionRecord, schema, score_records
-from zoo.samples.fingerprint import narrowed
+from zoo.samples.fingerprint import without_outliers
+from zoo.scores.domain import DomainErrors, domain_errors
 from zoo.scores.metrics import score_table
 from zoo.types import Downscaler, DownscalerSpec, ModelRef, Score
 
@@ -76,22 +77,24 @@ def train(
         estimator, outliers = emphasis.fit(recipe.estimator(), *_arrays(samples), context_of(samples))
     samples = as_learnt(samples, recipe, int(outliers.sum()), left_out)
     X, y = _arrays(samples)
+    units = units_for(recipe.use, samples.groups, samples.times)
     errors = uncertainty_of(
         sensitivity(estimator.predict, X, seed=recipe.seed),
         X,
         y,
-        units_for(recipe.use, samples.groups, samples.times),
+        units,
         folds,
         held_out,
         clip=PHYSICAL_RANGE,
         seed=recipe.seed,
     )
+    domain = domain_errors(held_out - y, errors.outside, units, seed=recipe.seed)
     model = package(estimator, samples, recipe, errors)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         model.save(path)
         ablated = ablation(samples, recipe) if ablate else ()
-        record = record_of(samples, recipe, estimator, scores, ablated, texture)
+        record = record_of(samples, recipe, estimator, scores, ablated, texture, domain)
         version = registry.add(name, record, {"model": path})
     return Trained(version, scores, remarks(samples, estimator))
 
@@ -132,7 +135,7 @@ def as_learnt(samples: Samples, recipe: Recipe, outliers: int, in_folds: Sequenc
         least, most = samples.weights.min(), samples.weights.max()
         notes.append(f"Rows weighed {least:.2f} to {most:.2f} in training, 1 on average; scores heed no weights.")
     if recipe.outliers is not None:
-        dataset = narrowed(dataset, "outliers", outliers, outliers=recipe.outliers)
+        dataset = without_outliers(dataset, recipe.outliers, outliers)
         notes.append(
             f"Outliers are rows that a ridge regression on other training rows misses by more than {recipe.outliers:g} "
             f"robust standard deviations. {outliers} were left out of training, and {', '.join(map(str, in_folds))} of "
@@ -239,6 +242,7 @@ def record_of(
     scores: list[Score],
     ablated: Sequence[Ablated] = (),
     texture: Texture | None = None,
+    domain: DomainErrors | None = None,
 ) -> VersionRecord:
     """Describe a version for the registry, all but its number and files."""
     plugin = host().origin(DownscalerSpec, recipe.downscaler)
@@ -265,6 +269,7 @@ def record_of(
         simulated=samples.simulated,
         ablation=tuple(schema.AblationRecord(**asdict(one)) for one in ablated),
         texture=None if texture is None else schema.TextureRecord(**asdict(texture)),
+        domain=None if domain is None else schema.DomainRecord(**asdict(domain)),
     )
 
 

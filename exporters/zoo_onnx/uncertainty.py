@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from zoo.errors import IntegrityError
 from zoo.inference.light_graph import BRANCH
 from zoo.learning.applicability import Applicability
-from zoo.learning.conformal import Interval
+from zoo.learning.interval import Interval
 
 if TYPE_CHECKING:
     from zoo.inference.runtime import Session
@@ -161,32 +161,42 @@ def _nearest(branch: _Branch, coded: str, rows: npt.NDArray[np.float32], number:
 
 
 def _add_ends(branch: _Branch, interval: Interval) -> None:
-    """Add the sum of `zoo.learning.conformal.Interval`, and what follows from it."""
+    """Add the sums of `zoo.learning.interval.Interval`, and what follows from them."""
     log_factor = float(np.log(interval.factor))
     low, high = (limit + log_factor for limit in interval.limits)
+    wetness = _wetness(branch, interval.answer[1]) if interval.answer[0] or interval.lean[1] else ""
     terms = [branch.constant("bias", [[interval.bias + log_factor]])]
     if interval.dissimilarity[0]:
         near = branch.add("Min", [_PREFIX + INDEX, branch.constant("cap", [[interval.dissimilarity[1]]])], "capped")
         terms.append(branch.add("Mul", [near, branch.constant("of_index", [[interval.dissimilarity[0]]])], "by_index"))
     if interval.answer[0]:
-        terms.append(_logarithmic(branch, interval.answer))
+        terms.append(branch.add("Mul", [wetness, branch.constant("of_answer", [[interval.answer[0]]])], "by_answer"))
     if interval.predictors.any():
         terms.append(_linear(branch, interval))
-    power = branch.add("Sum", terms, "power")
-    bounded = branch.add(
-        "Clip", [power, branch.constant("power_low", low), branch.constant("power_high", high)], "bounded"
-    )
-    half = branch.add("Exp", [bounded], "half_width")
+    power = _within(branch, branch.add("Sum", terms, "sum"), (low, high), "power")
+    lean = _lean(branch, interval, wetness)
     for operator, name in (("Sub", LOWER), ("Add", UPPER)):
-        end = branch.add(operator, ["soil_moisture", half], f"open_{operator}")
+        part = branch.add("Exp", [branch.add(operator, [power, lean], f"power_{operator}")], f"part_{operator}")
+        end = branch.add(operator, ["soil_moisture", part], f"open_{operator}")
         cut = branch.add("Max", [end, "clip_low"], f"above_{operator}")
         branch.add("Min", [cut, "clip_high"], name)
 
 
-def _logarithmic(branch: _Branch, answer: tuple[float, float]) -> str:
-    wet = branch.add("Add", ["soil_moisture", branch.constant("dry", [[answer[1]]])], "wet")
-    logarithm = branch.add("Log", [wet], "logarithm")
-    return branch.add("Mul", [logarithm, branch.constant("of_answer", [[answer[0]]])], "by_answer")
+def _wetness(branch: _Branch, dry: float) -> str:
+    return branch.add("Log", [branch.add("Add", ["soil_moisture", branch.constant("dry", [[dry]])], "wet")], "wetness")
+
+
+def _lean(branch: _Branch, interval: Interval, wetness: str) -> str:
+    lean = branch.constant("lean_constant", [[interval.lean[0]]])
+    if interval.lean[1]:
+        leaning = branch.add("Mul", [wetness, branch.constant("leaning", [[interval.lean[1]]])], "by_wetness")
+        lean = branch.add("Add", [leaning, lean], "open_lean")
+    return _within(branch, lean, interval.lean_limits, "lean")
+
+
+def _within(branch: _Branch, value: str, limits: tuple[float, float], name: str) -> str:
+    low, high = (branch.constant(f"{name}_{end}", limit) for end, limit in zip(("low", "high"), limits, strict=True))
+    return branch.add("Clip", [value, low, high], name)
 
 
 def _linear(branch: _Branch, interval: Interval) -> str:

@@ -15,7 +15,7 @@ from zoo.errors import IntegrityError
 from zoo.inference.light_graph import without_extras
 from zoo.inference.runtime import ALWAYS, Session
 from zoo.learning.applicability import Applicability
-from zoo.learning.conformal import Interval
+from zoo.learning.interval import Interval
 from zoo.model.artefact import TrainedModel
 from zoo.model.recipe import Recipe
 from zoo.registry import Registry

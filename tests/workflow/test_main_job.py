@@ -191,6 +191,29 @@ def test_a_corrected_map_keeps_of_the_texture_what_held_out_cells_speak_for(tmp_
     np.testing.assert_allclose(own.to_numpy()[within], between.to_numpy()[within], rtol=0, atol=1e-3)
 
 
+def test_card_and_prediction_say_whether_errors_were_larger_out_of_domain(tmp_path, capsys):
+    """Soil moisture is easy where the predictor is usual, and noise where it is not."""
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random(1000) < 0.08, rng.uniform(6, 12, 1000), rng.normal(0, 1, 1000))
+    noise = rng.normal(0, np.where(x > 5, 0.1, 0.01), 1000)
+    rows = pd.DataFrame({"ndvi": x, "lst": rng.normal(size=1000), "sm": np.clip(0.2 + 0.02 * np.tanh(x) + noise, 0, 1)})
+    rows.assign(block=np.arange(1000) % 12).to_parquet(tmp_path / "t.parquet")
+    registry, table = ("--registry", tmp_path / "r.json"), ("--table", tmp_path / "t.parquet")
+    asked = ("--target", "sm", "--features", "ndvi,lst", "--groups", "block", "--set", "n_estimators=20")
+    trained = run(capsys, "train", "rf", *table, *asked, *registry)["model"]
+    tested = run(capsys, "models", "show", trained, *registry)["record"]["domain"]
+    assert tested["n"] == 1000
+    assert 20 < tested["outside"] < 100
+    assert tested["rmse_outside"] > 0.08 > 0.03 > tested["rmse_inside"]
+    told = run(
+        capsys, "predict", "--model", trained, *table, "-o", tmp_path / "out.parquet", "--uncertainty", *registry
+    )
+    assert told["domain_tested"] == tested
+    with pytest.raises(SystemExit):
+        main(["models", "show", trained, "--registry", str(tmp_path / "r.json")])
+    assert "errors were larger there" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize(("given", "said"), [("0.5", "--texture is for the correction"), ("2", "--texture 2 is out")])
 def test_a_weight_of_texture_without_a_correction_or_out_of_range_is_refused(tmp_path, capsys, given, said):
     with pytest.raises(SystemExit) as ended:

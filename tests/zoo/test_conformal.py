@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from zoo.errors import IntegrityError
-from zoo.learning.conformal import Interval, calibrate, group_quantile, interval_score, shifted
+from zoo.learning.conformal import calibrate, group_quantile, interval_score, shifted
+from zoo.learning.interval import Interval
 
 
 def simulated(groups: int, rows: int = 60, seed: int = 0):
@@ -61,13 +62,40 @@ def test_widths_follow_the_error_and_beat_a_constant_width():
     *known, _ = simulated(40)
     X, y, answers, index, _, spread = simulated(400, seed=1)
     adaptive, constant = (calibrate(*known, clip=(-9, 9), adaptive=adaptive) for adaptive in (True, False))
-    widths = adaptive.half_width(X, answers, index)
+    widths = sum(adaptive.parts(X, answers, index))
     assert np.corrcoef(np.log(widths), np.log(spread))[0, 1] > 0.97
-    equal = constant.half_width(X, answers, index)
-    np.testing.assert_allclose(equal, equal[0])
+    below, above = constant.parts(X, answers, index)
+    np.testing.assert_allclose(below, below[0])
+    np.testing.assert_allclose(below, above)
     assert covered(constant, X, y, answers, index).mean() == pytest.approx(0.9, abs=0.03)
     scores = [interval_score(y, *one.ends(X, answers, index, (-9, 9))).mean() for one in (adaptive, constant)]
     assert scores[0] < 0.9 * scores[1]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_end_is_farther_where_errors_lean_to(sign):
+    """Errors of 0.05 (e - 1), e exponential: 5 and 95 % of them lie below -.047 and .100 m3 m-3."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(60), 50)
+    X, index, answers = rng.normal(size=(3000, 2)), rng.gamma(2, 0.1, 3000), rng.uniform(0.1, 0.4, 3000)
+    known, new = (answers + sign * 0.05 * (rng.exponential(size=3000) - 1) for _ in range(2))
+    leaning, equal = (calibrate(X, known, answers, index, groups, clip=(-9, 9), adaptive=how) for how in (True, False))
+    short, long = (part.mean() for part in leaning.parts(X, answers, index)[::sign])
+    assert 0.04 < short < 0.055 < 0.07 < long < 0.11
+    assert covered(leaning, X, new, answers, index).mean() == pytest.approx(0.9, abs=0.02)
+    scores = [interval_score(new, *one.ends(X, answers, index, (-9, 9))).mean() for one in (leaning, equal)]
+    assert scores[0] < 0.95 * scores[1]
+
+
+def test_dry_answers_may_be_too_dry_and_wet_ones_too_wet():
+    """Soil moisture that is uniform between 0 and .5, whatever the answer."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(60), 50)
+    X, index, answers = rng.normal(size=(3000, 2)), np.zeros(3000), rng.uniform(0.05, 0.45, 3000)
+    found = calibrate(X, rng.uniform(0, 0.5, 3000), answers, index, groups)
+    below, above = found.parts(X[:2] * 0, [0.08, 0.42], [0, 0])
+    assert below[0] < above[0] / 2
+    assert above[1] < below[1] / 2
 
 
 def test_a_width_never_shrinks_with_dissimilarity_and_grows_no_further_than_the_cap():
@@ -76,7 +104,7 @@ def test_a_width_never_shrinks_with_dissimilarity_and_grows_no_further_than_the_
     interval = calibrate(X, shrinking, answers, index, groups)
     assert interval.dissimilarity[0] >= 0
     capped = calibrate(X, y, answers, index, groups, cap=0.3)
-    widths = capped.half_width(X[:3] * 0, answers[:3] * 0 + 0.2, [0.1, 0.3, 5.0])
+    widths = sum(capped.parts(X[:3] * 0, answers[:3] * 0 + 0.2, [0.1, 0.3, 5.0]))
     assert widths[0] < widths[1] == pytest.approx(widths[2])
 
 
@@ -110,7 +138,8 @@ def test_any_small_sample_gives_finite_intervals_around_the_answer(groups, rows,
 def test_a_model_without_error_gives_narrow_intervals():
     X, _, answers, index, groups, _ = simulated(5)
     interval = calibrate(X, answers, answers, index, groups)
-    assert 0 <= interval.half_width(X, answers, index).max() < 1e-3
+    for part in interval.parts(X, answers, index):
+        assert 0 <= part.max() < 1e-3
 
 
 def test_the_interval_score_is_least_for_the_true_quantiles():
@@ -134,8 +163,10 @@ def test_arrays_come_back_and_damaged_ones_are_refused():
     X, y, answers, index, groups, _ = simulated(10)
     interval = calibrate(X, y, answers, index, groups)
     again = Interval.from_arrays(interval.arrays())
-    np.testing.assert_array_equal(again.half_width(X, answers, index), interval.half_width(X, answers, index))
+    np.testing.assert_array_equal(again.parts(X, answers, index), interval.parts(X, answers, index))
     arrays = interval.arrays()
+    before = Interval.from_arrays({name: array for name, array in arrays.items() if not name.startswith("lean")})
+    np.testing.assert_allclose(*before.parts(X, answers, index))
     for damaged in (
         {name: array for name, array in arrays.items() if name != "limits"},
         {**arrays, "reach": arrays["reach"][:1]},

@@ -220,7 +220,7 @@ def predict(
             version, found.session, found.stack, target, coarse=field, correct=mode, sensor_error=sensor_error,
             texture=texture, tags=_tags(source.day, session, ways), further=found.further, **asked,
         )  # fmt: skip
-        report(sink, done, session, found)
+        report(sink, done, session, version, found)
 
 
 def _predict_table(
@@ -244,7 +244,7 @@ def _predict_table(
     target = output or Path(f"{version.ref.name}-{version.ref.selector}_{table.stem}.parquet")
     check_table_output(target)
     check_writable(target)
-    report(sink, predict_table(version, session, table, target, **asked), session)
+    report(sink, predict_table(version, session, table, target, **asked), session, version)
 
 
 def _tags(day: str | None, session: Session, ways: Sequence[str]) -> dict[str, str]:

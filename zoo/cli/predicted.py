@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from zoo.gapfill.prediction import Bridged
     from zoo.inference.runtime import Session
     from zoo.prediction import Prediction
+    from zoo.registry import Resolved
 
 
 def compressed(session: Session) -> dict[str, Any]:
@@ -27,7 +28,17 @@ def _domain(done: Prediction) -> str:
     return f"{done.out_of_domain_share:.2%}{'' if whole else f' of a sample of {done.compared:,}'}"
 
 
-def report(sink: Output, done: Prediction, session: Session, found: Bridged | None = None) -> None:
+def _meaning(version: Resolved) -> str:
+    """Say whether the model's errors were larger out of its domain, where training could tell."""
+    tested = version.record.domain
+    if tested is None:
+        return "not tested in training"
+    if tested.difference is None:
+        return tested.verdict
+    return f"{tested.verdict} (held-out rows: RMSE {tested.rmse_outside:.3f} out, {tested.rmse_inside:.3f} inside)"
+
+
+def report(sink: Output, done: Prediction, session: Session, version: Resolved, found: Bridged | None = None) -> None:
     """Print what was written, where it ran, and how many pixels were answered how."""
     payload: dict[str, Any] = {
         "model": done.model,
@@ -39,6 +50,7 @@ def report(sink: Output, done: Prediction, session: Session, found: Bridged | No
         "water": done.water,
         "out_of_domain": done.out_of_domain,
         "out_of_domain_share": done.out_of_domain_share,
+        "domain_tested": tested.model_dump(mode="json") if (tested := version.record.domain) else None,
         "correction": done.correction,
         "compressed": compressed(session),
         "methods": dict(found.pixels) if found else {},
@@ -52,6 +64,7 @@ def report(sink: Output, done: Prediction, session: Session, found: Bridged | No
         ("masked as open water", f"{done.water:,}"),
         ("clipped to the physical range", f"{done.out_of_range:,}"),
         *([("out of the model's domain", domain)] if (domain := _domain(done)) else []),
+        *([("what that says", _meaning(version))] if done.out_of_domain else []),
         *((name.replace("_", " "), f"{count:,}") for name, count in payload["methods"].items()),
         *((f"compressed: {key}", value) for key, value in compressed(session).items()),
         *((f"correction: {key}", value) for key, value in done.correction.items()),

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.learning.applicability import Applicability, area_of_applicability
-from zoo.learning.conformal import LEVEL, Interval, calibrate
+from zoo.learning.conformal import LEVEL, calibrate
+from zoo.learning.interval import Interval
 from zoo.learning.splits import Fold
 
 __all__ = ["CAP", "Uncertainty", "uncertainty_of"]
@@ -21,10 +22,17 @@ CAP = 2.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Uncertainty:
-    """Intervals and area of applicability of a model."""
+    """Intervals and area of applicability of a model.
+
+    Attributes
+    ----------
+    interval, applicability : of the model
+    outside : (n,), training rows that were out of the domain of the model of their fold
+    """
 
     interval: Interval
     applicability: Applicability
+    outside: npt.NDArray[np.bool_]
 
     def ends(
         self, X: npt.NDArray[np.float32], answers: npt.ArrayLike, clip: tuple[float, float]
@@ -73,4 +81,4 @@ def uncertainty_of(
         clip=clip,
         seed=seed,
     )
-    return Uncertainty(interval, applicability)
+    return Uncertainty(interval, applicability, index > applicability.threshold)

@@ -123,7 +123,7 @@ class TrainedModel:
     test_y : (m,) float64, the estimator's own answers to `test_X`, not clipped, m3 m-3
     clip : lowest and highest soil moisture that the model may return, m3 m-3
     calib_X : (c, k) float32, predictors as the model meets them, to calibrate compressed forms by; may be missing
-    interval : arrays of `zoo.learning.conformal.Interval`; may be missing
+    interval : arrays of `zoo.learning.interval.Interval`; may be missing
     applicability : arrays of `zoo.learning.applicability.Applicability`; may be missing
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from zoo.registry.resolved import Resolved
-from zoo.registry.schema import AblationRecord, Feature, ScoreRecord, Target, TextureRecord
+from zoo.registry.schema import AblationRecord, DomainRecord, Feature, ScoreRecord, Target, TextureRecord
 
 _USES = {
     "space": "space: new places",
@@ -57,6 +57,7 @@ def _training(model: Resolved) -> Iterable[tuple[str, object]]:
     yield "declared use", _USES.get(record.use or "", record.use)
     yield "seed", record.seed
     yield "texture inside coarse cells", _texture(record.texture)
+    yield "held-out rows out of domain", _domain(record.domain)
     yield "parameters", ", ".join(f"{key}={value}" for key, value in sorted(record.hyperparameters.items()))
     yield "framework", " ".join(filter(None, (record.framework, record.framework_version)))
     yield "environment", ", ".join(f"{name} {version}" for name, version in sorted(record.environment.items()))
@@ -70,6 +71,17 @@ def _texture(found: TextureRecord | None) -> str | None:
         return "as predicted (too few cells to tell)"
     said = f"{found.estimate:.2f} +- {found.error:.2f} one scale up, on {found.cells} held-out cells"
     return f"{found.weight:.2f} of it is kept in corrected maps ({said})"
+
+
+def _domain(found: DomainRecord | None) -> str | None:
+    if found is None:
+        return None
+    rows = f"{found.outside:,} of {found.n:,}"
+    if found.rmse_outside is None or found.rmse_inside is None:
+        return f"{rows}: {found.verdict}"
+    interval = "" if found.ci_low is None else f" [{found.ci_low:+.4f}, {found.ci_high:+.4f}]"
+    figures = f"RMSE {found.rmse_outside:.4f} there, {found.rmse_inside:.4f} inside"
+    return f"{rows} in {found.groups} groups; {figures}, difference {found.difference:+.4f}{interval}: {found.verdict}"
 
 
 def _features(features: Sequence[Feature]) -> str:

@@ -213,6 +213,35 @@ class TextureRecord(Strict):
     cells: int
 
 
+class DomainRecord(Strict):
+    """Errors of cross-validation's held-out rows inside and outside of the domain (`zoo.scores.domain`).
+
+    Attributes
+    ----------
+    n, outside, groups : rows; those out of the domain of their fold's model; groups with such rows
+    rmse_inside, rmse_outside : m3 m-3; None without such rows
+    difference, ci_low, ci_high : outside minus inside, and its 95 % interval over groups
+    """
+
+    n: int
+    outside: int
+    groups: int
+    rmse_inside: OptionalNumber
+    rmse_outside: OptionalNumber
+    difference: OptionalNumber
+    ci_low: OptionalNumber
+    ci_high: OptionalNumber
+
+    @property
+    def verdict(self) -> str:
+        """Say whether the domain told of errors."""
+        if self.difference is None:
+            return "no held-out row was out of it, so that it is not known whether errors are larger there"
+        if self.difference <= 0:
+            return "it did not tell where errors are large"
+        return "errors were larger there" + ("" if self.ci_low is not None and self.ci_low > 0 else ", not clearly")
+
+
 class VersionRecord(Strict):
     """One version of a model, as training left it, with the artefacts and scores that came since.
 
@@ -228,6 +257,7 @@ class VersionRecord(Strict):
     use : what the model was declared to be for, `space`, `time` or `both`; the scores of training mirror it
     ablation : what parts of the method are worth
     texture : how much of its differences inside coarse cells to believe; None where training could not tell
+    domain : how held-out rows fared that were unlike the training
     """
 
     architecture: str
@@ -257,6 +287,7 @@ class VersionRecord(Strict):
     use: str | None = None
     ablation: tuple[AblationRecord, ...] = ()
     texture: TextureRecord | None = None
+    domain: DomainRecord | None = None
 
 
 class Addition(Strict):

@@ -66,6 +66,11 @@ def narrowed(dataset: Dataset, reason: str, count: int, **facts: Any) -> Dataset
     return Dataset.model_validate({"fingerprint": digest_of(content), **counts, **content})
 
 
+def without_outliers(dataset: Dataset, limit: float | None, count: int = 0) -> Dataset:
+    """Describe a dataset of which outliers were left out, if there is a limit; the fingerprint heeds no count."""
+    return dataset if limit is None else narrowed(dataset, "outliers", count, outliers=limit)
+
+
 def digest_of(content: Any) -> str:
     """SHA-256 of what JSON can say, whatever the order of keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
