@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from fine_maps import DEFAULT, Scene, fine_maps, kept, scored
+from fine_maps import DEFAULT, Scene, fine_maps, kept, over_seeds, scored
 from odc.geo.geobox import GeoBox
 
 from zoo.grids import as_array, centres, target_geobox
@@ -113,7 +113,7 @@ def cell_means(values: np.ndarray, least: float = 0.5) -> np.ndarray:
 
 
 def summary(runs: dict[str, Any]) -> dict[str, Any]:
-    """By day: mean RMSE and R2 of each map over seeds; the default's difference with its interval, seed by seed."""
+    """By day: mean RMSE and R2 of each map over seeds; the default's difference, seed by seed and over the seeds."""
     found: dict[str, Any] = {}
     for variable, day in sorted({(run["variable"], run["day"]) for run in runs.values()}):
         of_day = [run for run in runs.values() if (run["variable"], run["day"]) == (variable, day)]
@@ -124,6 +124,7 @@ def summary(runs: dict[str, Any]) -> dict[str, Any]:
             maps[name] = {key: statistics.fmean(run["maps"][name][key] for run in of_day) for key in ("rmse", "r2")}
             if name != DEFAULT and "default_minus_this_rmse" in first:
                 maps[name]["default_minus_this_rmse"] = [run["maps"][name]["default_minus_this_rmse"] for run in of_day]
+                maps[name]["default_minus_this_rmse_over_seeds"] = over_seeds(of_day, name)
         found[f"{variable}, {day}"] = {
             "seeds": len(of_day),
             "pixels": of_day[0]["pixels"],

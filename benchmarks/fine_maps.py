@@ -22,6 +22,7 @@ from zoo.model.recipe import Recipe
 from zoo.scores.gains import downscaling_gains
 from zoo.scores.metrics import score_table
 from zoo.scores.paired import paired_differences
+from zoo.scores.resampling import RESAMPLES, draw, interval_of
 
 DEFAULT = "dbn + weighted"
 FOLDS = 5
@@ -102,7 +103,30 @@ def scored(scene: Scene, maps: dict[str, np.ndarray], seed: int, progress: Calla
                 resamples=1000,
             )
             found[name] |= {f"default_minus_this_{d.metric}": [d.difference, d.ci_low, d.ci_high] for d in differences}
-    return {"pixels": int(kept.sum()), "truth_pixels": int(np.isfinite(truth).sum()), "maps": found}
+    units = np.unique(groups[kept], return_inverse=True)[1]
+    for name, values in maps.items():
+        squares = (values.ravel()[kept] - truth[kept]) ** 2
+        found[name]["squared_error_by_square"] = np.bincount(units, squares).tolist()
+    return {
+        "pixels_by_square": np.bincount(units).tolist(),
+        "pixels": int(kept.sum()),
+        "truth_pixels": int(np.isfinite(truth).sum()),
+        "maps": found,
+    }
+
+
+def over_seeds(runs: list[dict[str, Any]], name: str) -> list[float | None]:
+    """Return the default's RMSE minus a map's, from the squared errors of all seeds, and its interval over squares."""
+    counts = np.array(runs[0]["pixels_by_square"], float)
+    assert all(run["pixels_by_square"] == runs[0]["pixels_by_square"] for run in runs)
+    mean = [np.mean([run["maps"][one]["squared_error_by_square"] for run in runs], axis=0) for one in (DEFAULT, name)]
+    sums = np.column_stack([counts, *mean])
+
+    def difference(some: np.ndarray) -> np.ndarray:
+        return np.asarray(np.sqrt(some[:, 1] / some[:, 0]) - np.sqrt(some[:, 2] / some[:, 0]))
+
+    low, high = interval_of(sums, draw(len(sums), RESAMPLES, 0), difference) or (None, None)
+    return [float(difference(sums.sum(axis=0, keepdims=True))[0]), low, high]
 
 
 def kept(
