@@ -59,6 +59,13 @@ def test_rows_without_an_error_are_left_out():
     assert domain_errors(error, outside, groups) == domain_errors(error[kept], outside[kept], groups[kept])
 
 
+def test_rows_out_of_domain_in_few_groups_give_no_interval():
+    error, outside, groups = simulated(2)
+    found = domain_errors(error, outside & (groups < 4), groups)
+    assert (found.groups, found.ci_low, found.ci_high) == (4, None, None)
+    assert _record(found).verdict == "errors were larger there, not clearly"
+
+
 def test_too_few_groups_for_an_interval_still_give_the_figures():
     found = domain_errors([0.1, 0.2], [True, False], [0, 0])
     assert (found.rmse_outside, found.rmse_inside) == (pytest.approx(0.1), pytest.approx(0.2))

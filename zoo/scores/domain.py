@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from zoo.scores.intervals import Array
 from zoo.scores.moments import unit_sums
-from zoo.scores.resampling import RESAMPLES, draw, interval_of, units_of
+from zoo.scores.resampling import FEWEST_UNITS, RESAMPLES, draw, interval_of, units_of
 
 __all__ = ["DomainErrors", "domain_errors"]
 
@@ -24,7 +24,7 @@ class DomainErrors:
     groups : groups with such rows
     rmse_inside, rmse_outside : m3 m-3; None without such rows
     difference : outside minus inside, m3 m-3; positive where the domain tells of errors
-    ci_low, ci_high : its 95 % interval over groups
+    ci_low, ci_high : its 95 % interval over groups; None where fewer than 5 groups have rows on either side
     """
 
     n: int
@@ -65,7 +65,9 @@ def domain_errors(
     inside, out = (float(value[0]) if np.isfinite(value[0]) else None for value in (rmse_inside, rmse_outside))
     if inside is None or out is None:
         return DomainErrors(*counts, inside, out, None, None, None)
-    low, high = interval_of(sums, draw(len(sums), resamples, seed), _difference) or (None, None)
+    few = min(counts[2], int((sums[:, 3] > 0).sum())) < FEWEST_UNITS
+    found = None if few else interval_of(sums, draw(len(sums), resamples, seed), _difference)
+    low, high = found or (None, None)
     return DomainErrors(*counts, inside, out, out - inside, low, high)
 
 
