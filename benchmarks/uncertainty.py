@@ -2,12 +2,13 @@
 
     python benchmarks/uncertainty.py [--tasks ...] [--models dbn rf] [--rows N] [--seconds S] [--json]
 
-Each fold in space is held out in turn. What is left goes the way of `zoo train`: cross-validation over whole groups
-(blocks, stations), intervals and area of applicability from its out-of-fold residuals, a model on all of it. Counted
-are the held-out rows within their 90 % interval, its width and interval score beside those of an interval of one width
-everywhere that is calibrated on the same residuals in the same way, and the error inside and outside the area. Fits
-are kept in a folder under the version of the code that made them, so that a run that was stopped goes on. The figures
-go to benchmarks/results/uncertainty.json, and as text to docs/uncertainty.md.
+Each fold in space is held out in turn, under each seed (of the rows drawn, the folds and the models). What is left
+goes the way of `zoo train`: cross-validation over whole groups (blocks, stations), intervals and area of
+applicability from its out-of-fold residuals, a model on all of it. Counted are the held-out rows within their 90 %
+interval, its width and interval score beside those of an interval of one width everywhere that is calibrated on the
+same residuals in the same way, and the error inside and outside the area. Fits are kept in a folder under the version
+of the code that made them, so that a run that was stopped goes on. The figures go to
+benchmarks/results/uncertainty.json, and as text to docs/uncertainty.md.
 """
 
 from __future__ import annotations
@@ -53,16 +54,20 @@ def main() -> None:
     found: dict[str, Any] = {}
     missing = 0
     for task in arguments.tasks:
-        rows = Rows.of(task, arguments)
+        samples = [Rows.of(task, arguments, seed) for seed in arguments.seeds]
         for model in arguments.models:
-            held = [Held.of(rows, model, fold, arguments, until) for fold in np.unique(rows.fold)]
-            complete = [one for one in held if one is not None]
+            held = [
+                (rows, Held.of(rows, model, fold, arguments.folder, until))
+                for rows in samples
+                for fold in np.unique(rows.fold)
+            ]
+            complete = [(rows, one) for rows, one in held if one is not None]
             missing += len(held) - len(complete)
             if len(complete) == len(held):
-                found.setdefault(task, {})[model] = figures(rows, complete)
+                found.setdefault(task, {})[model] = figures(complete)
     if missing:
         print(f"{missing} folds are missing; run the same command again", file=sys.stderr)
-    result = {"command": "python benchmarks/uncertainty.py", "seed": arguments.seed, "rows": arguments.rows}
+    result = {"command": "python benchmarks/uncertainty.py", "seeds": arguments.seeds, "rows": arguments.rows}
     asked = [f"{task} {model}" for task in arguments.tasks for model in arguments.models]
     complete_cases = {f"{task} {model}" for task, models in found.items() for model in models}
     result |= {"level": LEVEL, "folds": FOLDS, "tasks": found}
@@ -81,7 +86,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS[:2])
     parser.add_argument("--rows", type=int, default=8_000, help="of larger tables so many rows are drawn; 0 for all")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--folder", type=Path, default=ROOT / "out" / "bench-uncertainty", help="where fits are kept")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "uncertainty.json")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "uncertainty.md")
@@ -104,17 +109,18 @@ class Rows:
     context: Context
     fold: npt.NDArray[np.intp]
     digest: str
+    seed: int
 
     @classmethod
-    def of(cls, task: str, arguments: argparse.Namespace) -> Rows:
+    def of(cls, task: str, arguments: argparse.Namespace, seed: int) -> Rows:
         """Read a task, or `--rows` of its rows drawn at random."""
         table = Table(task, arguments.data)
         kept = np.arange(len(table.y))
         if 0 < arguments.rows < len(kept):
-            kept = np.sort(np.random.default_rng(arguments.seed).choice(len(kept), arguments.rows, replace=False))
+            kept = np.sort(np.random.default_rng(seed).choice(len(kept), arguments.rows, replace=False))
         context = Context(table.groups, table.places, table.times).take(kept)
         fold = table.rows["fold_space"].to_numpy()[kept]
-        return cls(task, table.X[kept].astype(np.float32), table.y[kept], context, fold, table.digest)
+        return cls(task, table.X[kept].astype(np.float32), table.y[kept], context, fold, table.digest, seed)
 
     @property
     def groups(self) -> npt.NDArray[Any]:
@@ -133,7 +139,6 @@ class Held:
     cross_validated : (seen,), out-of-fold predictions of the rows learnt from
     answers : (asked,), predictions of the held-out rows
     weights : (k,), what the model makes of each predictor
-    seed : of the deal of groups into folds
     """
 
     seen: npt.NDArray[np.intp]
@@ -141,27 +146,26 @@ class Held:
     cross_validated: Floats
     answers: Floats
     weights: Floats
-    seed: int
 
     @classmethod
-    def of(cls, rows: Rows, model: str, fold: int, arguments: argparse.Namespace, until: float) -> Held | None:
+    def of(cls, rows: Rows, model: str, fold: int, folder: Path, until: float) -> Held | None:
         """Fit, or read what was kept; None if it is not there and time is up."""
-        estimator = Recipe(model, seed=arguments.seed).estimator()
-        name = f"{model}-seed{arguments.seed}-rows{len(rows.y)}-fold{fold}-{rows.digest}-{_version(model)}.npz"
-        path = arguments.folder / rows.task.replace(" ", "_") / name
+        estimator = Recipe(model, seed=rows.seed).estimator()
+        name = f"{model}-seed{rows.seed}-rows{len(rows.y)}-fold{fold}-{rows.digest}-{_version(model)}.npz"
+        path = folder / rows.task.replace(" ", "_") / name
         seen, asked = np.flatnonzero(rows.fold != fold), np.flatnonzero(rows.fold == fold)
         if path.exists():
             with np.load(path) as kept:
-                return cls(seen, asked, kept["cross_validated"], kept["answers"], kept["weights"], arguments.seed)
+                return cls(seen, asked, kept["cross_validated"], kept["answers"], kept["weights"])
         if time.monotonic() > until:
             return None
         begun = time.perf_counter()
         X, context = rows.X[seen], rows.context.take(seen)
-        folds = leave_group_out(rows.groups[seen], FOLDS, arguments.seed)
+        folds = leave_group_out(rows.groups[seen], FOLDS, rows.seed)
         cross_validated = out_of_fold(estimator, X, rows.y[seen], context, folds)
         final = fit(estimator, X, rows.y[seen], context)
         found = cls(seen, asked, cross_validated, np.asarray(final.predict(rows.X[asked]), float),
-                    sensitivity(final.predict, X, seed=arguments.seed), arguments.seed)  # fmt: skip
+                    sensitivity(final.predict, X, seed=rows.seed))  # fmt: skip
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.with_suffix(".partial").open("wb") as stream:
             np.savez(stream, cross_validated=cross_validated, answers=found.answers, weights=found.weights)
@@ -173,16 +177,17 @@ class Held:
         """Learn intervals and area as `zoo train` does."""
         groups = rows.groups[self.seen]
         return uncertainty_of(
-            self.weights, rows.X[self.seen], rows.y[self.seen], groups, leave_group_out(groups, FOLDS, self.seed),
-            self.cross_validated, clip=CLIP, adaptive=adaptive, seed=self.seed,
+            self.weights, rows.X[self.seen], rows.y[self.seen], groups, leave_group_out(groups, FOLDS, rows.seed),
+            self.cross_validated, clip=CLIP, adaptive=adaptive, seed=rows.seed,
         )  # fmt: skip
 
 
-def figures(rows: Rows, held: list[Held]) -> dict[str, Any]:
-    """Score intervals and area on all folds together."""
-    order = np.concatenate([one.asked for one in held])
-    y, units = rows.y[order], np.unique(rows.groups[order], return_inverse=True)[1]
-    answers = np.clip(np.concatenate([one.answers for one in held]), *CLIP)
+def figures(held: list[tuple[Rows, Held]]) -> dict[str, Any]:
+    """Score intervals and area on all folds of all seeds together."""
+    y = np.concatenate([rows.y[one.asked] for rows, one in held])
+    groups = np.concatenate([rows.groups[one.asked] for rows, one in held])
+    answers = np.concatenate([np.clip(one.answers, *CLIP) for _, one in held])
+    units = np.unique(groups, return_inverse=True)[1]
     draws = _draws(int(units.max()) + 1)
     found: dict[str, Any] = {
         "n": len(y),
@@ -190,10 +195,12 @@ def figures(rows: Rows, held: list[Held]) -> dict[str, Any]:
         "r2": float(1 - ((answers - y) ** 2).sum() / ((y - y.mean()) ** 2).sum()),
     }
     scores = {}
-    for name, adaptive in (("adaptive", True), ("constant", False)):
-        learnt = [one.uncertainty(rows, adaptive=adaptive) for one in held]
-        pairs = zip(learnt, held, strict=True)
-        ends = [one.ends(rows.X[part.asked], np.clip(part.answers, *CLIP), CLIP) for one, part in pairs]
+    for name, adaptive in (("constant", False), ("adaptive", True)):
+        learnt = [one.uncertainty(rows, adaptive=adaptive) for rows, one in held]
+        ends = [
+            knows.ends(rows.X[one.asked], np.clip(one.answers, *CLIP), CLIP)
+            for knows, (rows, one) in zip(learnt, held, strict=True)
+        ]
         lower, upper = (np.concatenate(parts) for parts in zip(*ends, strict=True))
         scores[name] = interval_score(y, lower, upper)
         found[name] = {
@@ -202,11 +209,11 @@ def figures(rows: Rows, held: list[Held]) -> dict[str, Any]:
             "interval_score": float(scores[name].mean()),
         }
     found["score_difference"] = _mean(scores["adaptive"] - scores["constant"], units, draws)
-    outside = [one.applicability.outside(rows.X[part.asked]) for one, part in zip(learnt, held, strict=True)]
-    domain = asdict(domain_errors(answers - y, np.concatenate(outside), units))
-    return found | {
-        "domain": domain | {"foreseen": [_foreseen(rows, *pair) for pair in zip(held, learnt, strict=True)]}
-    }
+    pairs = list(zip(learnt, held, strict=True))
+    outside = np.concatenate([knows.applicability.outside(rows.X[one.asked]) for knows, (rows, one) in pairs])
+    domain = asdict(domain_errors(answers - y, outside, units))
+    domain["foreseen"] = [_foreseen(rows, one, knows) for knows, (rows, one) in pairs]
+    return found | {"domain": domain}
 
 
 def _foreseen(rows: Rows, held: Held, learnt: Uncertainty) -> float | None:

@@ -48,18 +48,19 @@ to write a map with any such pixel, `--strict-share S` one in which their share 
 
 ## On held-out blocks
 
-`{command}` wrote this page; seed {seed}. Each spatial fold of a table is held out, the rest
+`{command}` wrote this page; seeds {seeds}. Each spatial fold of a table is held out, the rest
 goes the way of `zoo train`: cross-validation over whole groups in {folds} folds, calibration, a model on all of it.
-{rows}. Intervals in brackets are 95 %, by resampling groups. The interval score (Gneiting & Raftery 2007) is in
-m3 m-3, the smaller the better; the constant interval has one width, calibrated on the same residuals in the same way.
-"Foreseen" counts the folds in which cross-validation alone, as the card of a model, found larger errors out of domain.
+{rows} under each seed; n counts a row once for each. Intervals in brackets are 95 %, by resampling groups.
+The interval score (Gneiting & Raftery 2007) is in m3 m-3, the smaller the better; the constant interval has one width,
+calibrated on the same residuals in the same way. "Foreseen" counts the folds in which cross-validation alone, as the
+card of a model, found larger errors out of domain.
 """
 
 
 def page(result: dict[str, Any]) -> str:
     """Return the page."""
     drawn = f"Of tables with more, {result['rows']:,} rows are drawn" if result["rows"] else "All rows are used"
-    head = HEAD.format(**{**result, "rows": drawn})
+    head = HEAD.format(**{**result, "rows": drawn, "seeds": ", ".join(map(str, result["seeds"]))})
     return "\n".join([head, *_intervals(result), "", *_domains(result), "", *_verdict(result), ""])
 
 
