@@ -22,13 +22,22 @@ class UsageError(ZooError):
 
 
 class UnknownNameError(UsageError):
-    """A sensor, downscaler, exporter, model, layer or parameter that does not exist."""
+    """A sensor, downscaler, exporter, model, layer, parameter or station that does not exist.
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+    Parameters
+    ----------
+    kind, name : what was asked for
+    known : what there is
+    hint : what to do next
+    most : of those there are, this many are named
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "", *, most: int | None = None) -> None:
         names = sorted(known)
         nearest = get_close_matches(name, names, n=1, cutoff=0.5)
         guess = f" Did you mean {nearest[0]!r}?" if nearest else ""
-        listed = ", ".join(names) if names else "none"
+        more = f" and {len(names) - most} more" if most is not None and len(names) > most else ""
+        listed = f"{', '.join(names[:most])}{more}" if names else "none"
         super().__init__(f"No {kind} named {name!r}; there is: {listed}.{guess}{' ' + hint if hint else ''}")
 
 

@@ -60,12 +60,12 @@ class Selection:
         return datetime.combine(self.date, self.time or time(12), UTC)
 
 
-def parse_date(text: str) -> date:
-    """Read `YYYY-MM-DD`."""
+def parse_date(text: str, option: str = "--date") -> date:
+    """Read `YYYY-MM-DD`, the value of an option."""
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        msg = f"--date {text!r} is no date; expected YYYY-MM-DD, for example 2019-09-25"
+        msg = f"{option} {text!r} is no date; expected YYYY-MM-DD, for example 2019-09-25"
         raise UsageError(msg) from error
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import platform
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.correction import Texture, texture_of_rows
-from zoo.errors import DataError
+from zoo.errors import DataError, UsageError
 from zoo.learning.ablation import Ablated, ablation
 from zoo.learning.applicability import sensitivity
 from zoo.learning.fitting import Context
@@ -66,12 +67,15 @@ def train(
     ------
     DataError
         If the samples cannot be learnt from; the registry is then unchanged.
+    UsageError
+        If a parameter is out of its limits.
     """
     name = ModelRef.parse(name or f"smd-{recipe.downscaler}").name
     check_samples(samples)
     emphasis = emphasis_of(samples, recipe)
     folds = folds_for(recipe.use, samples.groups, samples.times, recipe.folds, recipe.seed)
-    scores, held_out, left_out = cross_validate(samples, recipe, folds)
+    with _parameters_in_range(recipe):
+        scores, held_out, left_out = cross_validate(samples, recipe, folds)
     texture = texture_of(samples, recipe.use, held_out)
     with task(f"training {recipe.downscaler} on {len(samples)} rows", None):
         estimator, outliers = emphasis.fit(recipe.estimator(), *_arrays(samples), context_of(samples))
@@ -97,6 +101,18 @@ def train(
         record = record_of(samples, recipe, estimator, scores, ablated, texture, domain)
         version = registry.add(name, record, {"model": path})
     return Trained(version, scores, remarks(samples, estimator))
+
+
+@contextmanager
+def _parameters_in_range(recipe: Recipe) -> Iterator[None]:
+    """Say in one line which parameter scikit-learn refuses: it looks at them when it fits, and its error is private."""
+    try:
+        yield
+    except ValueError as error:
+        if type(error).__name__ != "InvalidParameterError":
+            raise
+        msg = f"{recipe.downscaler} cannot be trained with these parameters; see --set, --preset and --seed: {error}"
+        raise UsageError(msg) from error
 
 
 def check_samples(samples: Samples) -> None:

@@ -41,6 +41,8 @@ __all__ = [
     "SensorReader",
     "SensorSpec",
     "StationSelection",
+    "check_depth",
+    "is_name",
 ]
 
 Quality = Literal["recommended", "all"]
@@ -325,6 +327,20 @@ class Exporter(Protocol):
         ...
 
 
+def check_depth(depth: tuple[float, float]) -> None:
+    """Refuse a layer that is none: metres below the surface (top, bottom), the top not below the bottom.
+
+    Raises
+    ------
+    UsageError
+        If it is upside down, or begins above the surface.
+    """
+    top, bottom = depth
+    if not 0 <= top <= bottom:
+        msg = f"--depth {top:g} {bottom:g} is no layer; expected metres, top above bottom: 0 0.05"
+        raise UsageError(msg)
+
+
 @dataclass(frozen=True, slots=True)
 class StationSelection:
     """Which measurements to take from a reference, and how to treat frozen soil and several sensors.
@@ -358,8 +374,14 @@ class StationSelection:
             if getattr(self, name) not in allowed:
                 msg = f"--{name} {getattr(self, name)!r} is unknown; expected {', '.join(allowed)}"
                 raise UsageError(msg)
-        if self.depth and not 0 <= self.depth[0] <= self.depth[1]:
-            msg = f"--depth {self.depth[0]:g} {self.depth[1]:g} is no layer; expected metres, top above bottom: 0 0.05"
+        if self.depth:
+            check_depth(self.depth)
+        if self.period and not self.period[0] < self.period[1]:
+            first, after = (f"{moment:%Y-%m-%d}" for moment in self.period)
+            msg = f"The period from {first} to before {after} is empty; give --from a day not after --to"
+            raise UsageError(msg)
+        if self.utc_offset is not None and not -12 <= self.utc_offset <= 14:
+            msg = f"--utc-offset {self.utc_offset:g} is none on Earth; give hours from -12 to 14, for example 8"
             raise UsageError(msg)
 
     def given(self) -> dict[str, Any]:
@@ -414,6 +436,11 @@ class Score:
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
+def is_name(text: str) -> bool:
+    """Whether a text can name a model or an alias: lower-case letters, digits, `.`, `_` and `-`, first no sign."""
+    return _NAME.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRef:
     """A reference to a model: `name`, `name@v3` or `name@alias`."""
@@ -431,7 +458,7 @@ class ModelRef:
             If a part holds anything but lower-case letters, digits, `.`, `_` and `-`, or begins with `.`.
         """
         name, at, selector = text.partition("@")
-        if not _NAME.fullmatch(name) or (at and not _NAME.fullmatch(selector)):
+        if not is_name(name) or (at and not is_name(selector)):
             msg = (
                 f"{text!r} is no model reference; expected NAME, NAME@vN or NAME@ALIAS in lower-case letters, "
                 "digits, '.', '_' and '-', for example smd-dbn@v1; see: zoo models list"

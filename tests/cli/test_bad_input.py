@@ -362,3 +362,69 @@ def test_a_table_to_screen_that_is_not_there_is_named(tmp_path, refused):
 def test_reach_and_tolerance_are_in_range(registry, refused, option, value):
     line = refused("predict", "-m", "toy", option, value, "--registry", registry, code=2)
     assert f"{option} {float(value):g} is out of range" in line
+
+
+@pytest.mark.parametrize("depth", [("1", "0"), ("-0.1", "0.05"), ("nan", "1")])
+@pytest.mark.parametrize("command", [["validate", "--map", "none.tif"], ["compare", "a.tif", "b.tif"]])
+def test_a_layer_that_is_upside_down_or_in_the_air_is_refused_before_a_file_is_read(tmp_path, refused, command, depth):
+    line = refused(*command, "--reference", tmp_path / "none.parquet", "--depth", *depth, code=2)
+    assert f"--depth {float(depth[0]):g} {float(depth[1]):g} is no layer" in line
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--set", "n_estimators=abc"], "rf cannot be trained with these parameters; see --set, --preset and --seed: "),
+        (["--seed", "5000000000"], "rf cannot be trained with these parameters"),
+        (["--seed", "-1"], "Invalid value for '--seed'"),
+        (["--folds", "0"], "Invalid value for '--folds'"),
+        (["--features", ","], "--features ',' names no predictor"),
+        (["--where", "ndvi"], "it says not of each row whether to keep it"),
+    ],
+)
+def test_a_value_that_cannot_be_is_one_line_and_no_model(table, tmp_path, refused, more, said):
+    registry = tmp_path / "zoo" / "registry.json"
+    assert said in refused(*train(table, registry), *more, code=2)
+    assert not registry.exists()
+
+
+def test_an_option_that_lacks_a_value_names_the_help_of_its_command(refused):
+    assert refused("inspect", "x", "--area", 1, 2, 3, code=2).endswith("requires 4 arguments; see: zoo inspect --help")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (
+            ["predict", "-m", "toy", "--stack", "S", "--quality", "all", "--site", "shandian"],
+            "leave out --quality, --site",
+        ),
+        (["predict", "-m", "toy", "--table", "T", "--correct", "exact", *DATE], "leave out --correct, --date"),
+        (["predict", "-m", "toy", "--stack", "lst=a.tif", "--date", "2019-13-45"], "'2019-13-45' is no date"),
+        (["validate", "--table", "T", "--match", "bilinear", "--depth", "0", "1"], "leave out --depth, --match"),
+        (["validate", "--map", "M", "-r", "R", "--station", "name"], "belong to --table; leave out --station"),
+        (["validate", "--map", "M", "-r", "R", "--sensor", "smap"], "is predicted already; leave out --sensor"),
+        (["compare", "a", "b", "--table", "T", "--time", "10:30", "--seen"], "leave out --seen, --time"),
+        (["compare", "a", "b", "-r", "R", "--split", "own"], "belong to --table; leave out --split"),
+        (["report", "--map", "M", "-o", "page.txt"], "cannot tell the format of page.txt"),
+    ],
+)
+def test_what_nothing_would_heed_is_refused_before_a_file_is_read(registry, tmp_path, refused, command, said):
+    stored = [] if command[0] == "report" else ["--registry", registry]
+    assert said in refused(*command, *stored, code=2, watched=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--compress", "-1"], "The tolerance is -1"),
+        (["--precision", "fp64"], "--precision 'fp64' cannot be exported; expected one of fp16, int8"),
+        (["--calibrate", "t.parquet"], "needs --compress TOLERANCE or --precision"),
+    ],
+)
+def test_an_export_that_cannot_be_is_refused_before_the_dense_one_is_made(table, tmp_path, refused, options, said):
+    registry = tmp_path / "zoo" / "registry.json"
+    with pytest.raises(SystemExit):
+        main([str(part) for part in train(table, registry, "--name", "toy", "--quiet")])
+    assert said in refused("export", "onnx", "-m", "toy", "--registry", registry, *options, code=2)
+    assert list(registry.parent.rglob("*.onnx")) == []

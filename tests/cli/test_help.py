@@ -3,10 +3,12 @@
 import inspect
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from zoo.cli import main
 from zoo.cli.commands import COMMANDS, load
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -44,3 +46,11 @@ def test_every_command_and_option_is_explained(printed):
 def test_the_list_says_of_a_command_what_the_command_says_of_itself(name, line):
     """The list is written apart, so that it costs no import."""
     assert " ".join(inspect.cleandoc(load(name).help).split("\n\n")[0].split()) == line
+
+
+def test_the_version_is_one_line_that_pip_would_say_too(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    printed = capsys.readouterr()
+    assert (ended.value.code, printed.err) == (0, "")
+    assert printed.out == f"soil-moisture-zoo {version('soil-moisture-zoo')}\n"

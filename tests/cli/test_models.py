@@ -153,3 +153,43 @@ def test_unknown_or_impossible_name_ends_with_two(
 
 def test_quiet_prints_nothing(registry: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "list", "--registry", registry, "--quiet") == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["smd-dbn@v1", "Best One"], "'Best One' cannot be an alias; give a word of lower-case letters"),
+        (["smd-dbn@v1", ""], "'' cannot be an alias; give a word of lower-case letters"),
+        (["smd-dbn@v1", "v3"], "'v3' cannot be an alias, v1, v2 ... are versions"),
+        (["smd-dbn@v1", "good", "--delete"], "No alias of smd-dbn named 'good'; there is: best. See: zoo models show"),
+        (["smd-dbn@v1", "best", "--delete"], "smd-dbn@best is smd-dbn@v2, not smd-dbn@v1; give smd-dbn@v2, or smd-dbn"),
+        (["smd-dbn@v9", "best"], "No model named 'smd-dbn@v9'; there is: smd-dbn@best, smd-dbn@v1, smd-dbn@v2"),
+        (["smd-dbn@v1"], "Missing argument 'ALIAS'; see: zoo models alias --help"),
+    ],
+)
+def test_an_alias_that_cannot_be_is_one_line_about_what_was_given(
+    registry: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
+    Registry.open(registry).set_alias("smd-dbn", "best", 2)
+    before = registry.read_text()
+    code, out, err = run(capsys, "alias", *arguments, "--registry", registry)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert told in err
+    assert registry.read_text() == before
+
+
+def test_an_alias_of_another_registry_is_not_taken_away_and_no_registry_is_begun(
+    registry: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Registry.open(registry).set_alias("smd-dbn", "best", 2)
+    own = tmp_path / "own" / "registry.json"
+    monkeypatch.setenv("SMZOO_REGISTRY", str(registry))
+    code, _, err = run(capsys, "alias", "smd-dbn", "best", "--delete", "--registry", own)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"smd-dbn@best is set in {registry}; add --registry {registry}" in err
+    monkeypatch.setattr(layers, "PUBLISHED", registry)
+    monkeypatch.delenv("SMZOO_REGISTRY")
+    code, _, err = run(capsys, "alias", "smd-dbn", "best", "--delete", "--registry", own)
+    assert code == 2
+    assert "smd-dbn@best is published with the program; point it elsewhere: zoo models alias smd-dbn@vN best" in err
+    assert not own.parent.exists()

@@ -84,6 +84,13 @@ def test_errors_are_one_line_with_their_exit_code(folder: Path, capsys: pytest.C
         (["check", str(folder), "--frozen", "melt"], 2, "--frozen 'melt' is unknown"),
         (["check", str(folder), "--date", "yesterday"], 2, "is no date"),
         (["check", str(folder), "--depth", "0.1", "0"], 2, "is no layer"),
+        (["check", str(folder), "--from", "2019-13-01"], 2, "--from '2019-13-01' is no date"),
+        (
+            ["check", str(folder), "--from", "2020-01-01", "--to", "2019-01-01"],
+            2,
+            "give --from a day not after",
+        ),
+        (["check", str(folder), "--utc-offset", "99"], 2, "--utc-offset 99 is none on Earth"),
         (["list", str(folder / "absent")], 4, "does not exist"),
         (["list", str(folder), "--reader", "ismm"], 2, "Did you mean 'ismn'"),
     ):

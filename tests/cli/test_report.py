@@ -187,3 +187,32 @@ def test_station_days_are_scored_in_time_in_space_and_pooled(tmp_path, capsys):
     assert rmse["temporal"]["n"] == 12
     by_day = (error**2).groupby(days["time"]).mean() ** 0.5
     assert rmse["spatial"]["value"] == pytest.approx(float(by_day.median()))
+
+
+def test_a_station_that_is_not_there_is_refused_with_some_that_are(
+    tmp_path: Path, stations: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page, path = tmp_path / "page" / "r.html", write(tmp_path / "m.tif", 0)
+    arguments = ["report", "--map", str(path), "-r", str(stations), "-o", str(page), "--station", "S3"]
+    code, out, err = run([*arguments, "--station", "nosuch"], capsys)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "No station named 'nosuch'; there is: S0, S1, S10, S11, S2, S3 and 6 more." in err
+    assert "Did you mean 'S7'?" in run([*arguments, "--station", "S77"], capsys)[2]
+    code, _, err = run(["report", "--map", str(path), "-o", str(page), "--station", "S3"], capsys)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--station S3 needs measurements; give --reference" in err
+    assert not page.parent.exists()
+
+
+def test_a_station_without_any_value_is_told(
+    tmp_path: Path, stations: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pd.read_parquet(stations)
+    away = table.iloc[:1].assign(station="away", lon=100.0, time=pd.Timestamp("2018-01-01", tz="UTC"))
+    pd.concat([table, away]).to_parquet(stations)
+    arguments = ["report", "--map", str(write(tmp_path / "m.tif", 0)), "-r", str(stations)]
+    code, _, err = run([*arguments, "-o", str(tmp_path / "r.html"), "--station", "S3", "--station", "away"], capsys)
+    assert code == 0
+    assert "Station away is not drawn: " in err
+    assert "Station S3" not in err
+    assert "Station away is not drawn: " in (tmp_path / "r.html").read_text("utf-8")

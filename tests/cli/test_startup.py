@@ -26,7 +26,9 @@ print(*sorted(name.partition(".")[0] for name in sys.modules), file=sys.stderr)
 """
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["predict", "--help"], ["plugins", "--quiet"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["train", "--help"], ["predict", "--help"], ["plugins", "--quiet"]]
+)
 def test_nothing_heavy_is_imported(arguments):
     script = LOADED.format(arguments=arguments)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -4,13 +4,17 @@ import hashlib
 import sys
 import time
 from datetime import UTC, date, datetime
+from pathlib import PurePosixPath
 
 import pytest
 from loopback_archive import TOKEN, Trouble
 
 from zoo.errors import DataError, IntegrityError, MissingDependencyError, ZooError
 from zoo.fetch import fetch
-from zoo.fetch.login import LoginError
+from zoo.fetch.download import Download
+from zoo.fetch.endpoints import Patience
+from zoo.fetch.login import LoginError, Sessions
+from zoo.fetch.remote import RemoteFile
 from zoo.types import Area
 
 PLACE = Area(115.9, 41.9, 116.2, 42.2)
@@ -33,7 +37,7 @@ def granule(archive, tmp_path):
 @pytest.fixture
 def bring(granule, tmp_path, quick):
     """Fetch that granule."""
-    return lambda **options: fetch(["MOD11A1"], PLACE, DAY, tmp_path / "to", patience=quick, **options)
+    return lambda **options: fetch(["MOD11A1"], PLACE, DAY, tmp_path / "to", **{"patience": quick, **options})
 
 
 def left(tmp_path):
@@ -319,3 +323,37 @@ def test_credentials_are_kept_from_hosts_that_are_not_nasas(archive, endpoints):
     assert endpoints.is_earthdata(f"{archive.url}/x.hdf")
     assert not endpoints.is_earthdata("https://example.org/x.hdf")
     assert not endpoints.is_earthdata("https://nasa.gov.example.org/x.hdf")
+
+
+CLOSED = f"http://127.0.0.1:9/{NAME}"
+"""A port that refuses every connection."""
+PATIENT = Patience(attempts=6, unreached=3, first=0.01, longest=0.02, timeout=5)
+
+
+def test_a_server_that_cannot_be_reached_is_said_soon(bring, archive, tmp_path):
+    (link, *_) = archive.granules[0]["umm"]["RelatedUrls"]
+    link["URL"] = CLOSED
+    with pytest.raises(
+        ZooError, match=rf"{NAME}: 127.0.0.1 cannot be reached \(no connection\); given up after 3 tries"
+    ):
+        bring(patience=PATIENT)
+    assert left(tmp_path) == []
+
+
+def test_what_one_file_could_not_reach_the_next_tries_once(tmp_path):
+    sessions, file = Sessions(None), RemoteFile(CLOSED, PurePosixPath(NAME), bytes=5)
+    for tries in (3, 1):
+        with pytest.raises(ZooError, match=f"given up after {tries} tries"):
+            Download(file, tmp_path / NAME, sessions, patience=PATIENT).run()
+
+
+def test_a_connection_that_is_lost_on_the_way_is_waited_for(archive, granule, tmp_path):
+    """The first answer breaks off half way, then the server takes no connection for four tries."""
+    archive.protected.clear()
+    archive.misbehave(NAME, Trouble("drop", times=1))
+    good = f"{archive.url}/files/{NAME}"
+    addresses = iter([good, *[CLOSED] * 4, good])
+    file = RemoteFile(good, PurePosixPath(NAME), bytes=len(CONTENT))
+    target = tmp_path / NAME
+    Download(file, target, Sessions(None), sign=lambda url: next(addresses), patience=PATIENT).run()
+    assert target.read_bytes() == CONTENT

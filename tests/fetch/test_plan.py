@@ -1,5 +1,6 @@
 """Which granules a place and a date need, from the answers of CMR and a STAC catalogue."""
 
+import socket
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from loopback_archive import Trouble
 from zoo.errors import DataError, UnknownNameError, UsageError, ZooError
 from zoo.fetch import plan
 from zoo.fetch.catalogue import PRODUCTS, chosen
-from zoo.fetch.endpoints import Endpoints
+from zoo.fetch.endpoints import Endpoints, Patience
 from zoo.fetch.stac import Signer
 from zoo.predictors import LAYERS, PAPER
 from zoo.types import Area
@@ -237,6 +238,35 @@ def test_a_catalogue_that_is_not_there_is_named(quick):
         match=r"The STAC catalogue at http://127.0.0.1:9/stac cannot be searched for cop-dem-glo-30 \(no connection\)",
     ):
         plan(["dem"], PLACE, DAY, endpoints=nowhere, patience=quick)
+
+
+@pytest.mark.parametrize("what", ["MOD11A2", "dem"])
+@pytest.mark.parametrize("host", ["127.0.0.1:9", "nosuch.invalid"])
+def test_without_a_connection_it_is_said_within_seconds(monkeypatch, what, host):
+    """A port that refuses, and a name that is not found: with the patience that users have."""
+    waited, find = [], socket.getaddrinfo
+
+    def found(name, *more):
+        if name == "nosuch.invalid":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return find(name, *more)
+
+    monkeypatch.setattr("time.sleep", waited.append)
+    monkeypatch.setattr("socket.getaddrinfo", found)
+    nowhere = Endpoints(cmr=f"http://{host}/search/", stac=f"http://{host}/stac")
+    with pytest.raises(ZooError, match=r"\(no connection\)"):
+        plan([what], PLACE, DAY, endpoints=nowhere)
+    assert sum(waited) <= 3
+
+
+@pytest.mark.parametrize(("catalogue", "what"), [("cmr", "MOD11A2"), ("stac", "dem")])
+def test_a_busy_catalogue_gets_all_tries_and_longer_pauses(archive, monkeypatch, catalogue, what):
+    waited = []
+    monkeypatch.setattr("time.sleep", waited.append)
+    archive.misbehave(catalogue, Trouble(503, times=Patience().attempts - 1))
+    with pytest.raises(DataError, match="has no"):  # it answered the last time: nothing there
+        plan([what], PLACE, DAY)
+    assert sum(waited) >= 20
 
 
 def test_addresses_in_the_planetary_computers_storage_get_a_token(archive, endpoints, quick):

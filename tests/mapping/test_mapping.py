@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import signal
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 import rasterio
 
 from zoo.cli import main
-from zoo.mapping.workflow import STEPS, Plan, make_map
+from zoo.errors import DataError, UsageError
+from zoo.mapping.workflow import STEPS, Plan, make_map, planned
+from zoo.model.recipe import Recipe
 from zoo.registry import Registry
 from zoo.samples.rows import from_stack
 from zoo.validation import CONSISTENCY
@@ -127,6 +130,40 @@ def test_a_damaged_output_is_made_again_and_what_does_not_hang_on_it_is_kept(who
     np.testing.assert_array_equal(values(done.map), before)
 
 
+def test_the_model_weighs_and_leaves_out_as_asked_and_is_found_again(whole, plan, scene, run_json, tmp_path):
+    folder = shutil.copytree(whole.folder, tmp_path / "map")
+    place = [*plan.area, "--date", scene.date, "--data", scene.folder, "--layers", ",".join(LAYERS)]
+    how = ["--downscaler", "rf", "--set", "n_estimators=12", "--folds", 2, "--reference", scene.stations]
+    asked = ["map", "-o", folder, "--area", *place, *how, "--weights", "homogeneity", "--outliers", 2]
+    done = run_json(*asked)
+    assert (done["steps"]["stack"]["state"], done["steps"]["train"]["state"]) == ("kept", "done")
+    assert "--weights homogeneity --outliers 2" in done["steps"]["train"]["command"]
+    registry = Registry.open(folder / "registry.json")
+    record = registry.resolve(done["model"]).record
+    assert done["model"] != whole.model
+    assert (record.dataset.definition["weights"], record.dataset.definition["outliers"]) == ("homogeneity", 2)
+    assert record.dataset.dropped["outliers"] > 0
+    versions = len(registry.list())
+    journal = json.loads((folder / "map.json").read_text())
+    del journal["steps"]["train"]  # as after a kill between training and remembering it
+    (folder / "map.json").write_text(json.dumps(journal))
+    assert run_json(*asked)["model"] == done["model"]
+    assert len(registry.list()) == versions
+    assert planned(folder).outliers == 2
+
+
+def test_a_downscaler_that_takes_no_weights_is_refused_before_anything_is_fetched(plan, tmp_path, monkeypatch):
+    class Plain:
+        def fit(self, X, y):
+            """Learn from rows that all count alike."""
+
+    monkeypatch.setattr(Recipe, "estimator", lambda recipe: Plain())
+    asked = plan.model_copy(update={"data": (), "weights": "homogeneity"})
+    with pytest.raises(UsageError, match="The downscaler rf takes no weights of rows"):
+        make_map(asked, tmp_path / "map")
+    assert not (tmp_path / "map").exists()
+
+
 def test_a_model_that_is_given_is_not_trained(whole, plan, tmp_path):
     given = plan.model_copy(
         update={
@@ -154,6 +191,13 @@ def test_a_model_that_is_given_is_not_trained(whole, plan, tmp_path):
             "holds the map of smap at 115.9 41.9 116.3 42.2 on 2019-09-25",
         ),
         (["--correct", "twice"], 2, "--correct 'twice' is not known"),
+        (["--weights", "even"], 2, "--weights 'even' is unknown; expected none, homogeneity"),
+        (["--outliers", "0.5"], 2, "--outliers 0.5 is out of range"),
+        (
+            ["--model", "smd-rf", "--outliers", 4, "--preset", "paper", "--seed", 1],
+            2,
+            "--model and --outliers, --preset exclude one another",
+        ),
     ],
 )
 def test_mistakes_are_one_line_and_an_exit_code(whole, run, given, code, told):
@@ -166,3 +210,18 @@ def test_a_folder_without_a_plan_needs_place_and_day(run, tmp_path):
     code, _, err = run("map", "-o", tmp_path / "none")
     assert (code, err.count("\n")) == (2, 1)
     assert "give --area W S E N and --date (or --site)" in err
+
+
+def test_a_folder_in_which_nothing_was_done_is_free_for_another_place(plan, tmp_path):
+    wrong = plan.model_copy(update={"area": (10.0, 10.0, 10.5, 10.5)})
+    with pytest.raises(DataError):
+        make_map(wrong, tmp_path / "map")
+    made = make_map(plan.model_copy(update={"reference": None}), tmp_path / "map")
+    assert planned(made.folder).area == plan.area
+
+
+def test_a_reference_that_is_not_there_is_said_before_anything_is_made(plan, tmp_path):
+    asked = plan.model_copy(update={"data": (), "reference": str(tmp_path / "none.parquet")})
+    with pytest.raises(DataError, match=r"none.parquet is no file"):
+        make_map(asked, tmp_path / "map")
+    assert not (tmp_path / "map").exists()

@@ -192,10 +192,28 @@ def test_the_command_tells_and_the_quick_look_shows_every_layer(run_json, run, s
     assert titles >= {*PAPER, "water", "SPL4SMGP.007"}
     assert "simulated data" in drawn[0].get_suptitle()
     for mistake, said in (
-        (["--layers", " , "], "names no layer"),
+        (["--layers", " , "], "names no predictor"),
         (["--prefer", "lst"], "is not LAYER=PRODUCT"),
         (["--prefer", "lst=MOD13A2"], "No layer of MOD13A2 named 'lst'; there is: evi, ndvi"),
     ):
         code, _, err = run("stack", *given, *mistake)
         assert (code, err.count("\n")) == (2, 1)
         assert said in err
+
+
+def test_a_folder_in_which_the_first_layer_failed_is_free_for_another_place(scene, run, tmp_path):
+    given = ["stack", "--data", scene.folder, "--date", scene.date, "--layers", "lst", "-o", tmp_path / "stack"]
+    code, _, err = run(*given, "--area", 10, 10, 11, 11)
+    assert (code, err.count("\n")) == (4, 1)
+    assert "has no valid pixel in the area" in err
+    code, _, err = run(*given, "--area", *scene.area.bounds)
+    assert code == 0, err
+    assert StackFolder.open(tmp_path / "stack").record.area == scene.area.bounds
+
+
+def test_a_stack_is_not_predicted_under_another_date(stack, run, tmp_path):
+    asked = ["predict", "-m", "smd-rf", "--stack", stack, "--date", "2001-01-01", "-o", tmp_path / "map.tif"]
+    code, _, err = run(*asked)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "is the stack of 2019-09-25; leave out --date 2001-01-01" in err
+    assert not (tmp_path / "map.tif").exists()

@@ -129,3 +129,11 @@ def test_a_finer_field_is_averaged_and_a_coarser_one_repeated_on_the_grid_of_ano
     means = on_grid_of(fine, large).to_numpy()
     assert means == pytest.approx(fine.to_numpy().reshape(2, 10, 3, 10).mean(axis=(1, 3)), abs=1e-6)
     assert on_grid_of(large, fine).to_numpy() == pytest.approx(np.kron(large.to_numpy(), np.ones((10, 10))))
+
+
+def test_a_layer_that_is_upside_down_is_refused_and_not_one_without_stations() -> None:
+    lon, lat = places(np.array([5.2]), np.array([5.5]))
+    time = pd.Timestamp("2019-09-25T06:00", tz="UTC")
+    stations = pd.DataFrame({"station": "one", "lon": lon, "lat": lat, "depth": 0.03, "time": time, "sm": 0.1})
+    with pytest.raises(UsageError, match="--depth 1 0 is no layer"):
+        match_stations(field(), stations, DAY, (1.0, 0.0))

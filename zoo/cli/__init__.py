@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
-from zoo.cli.commands import Commands
+from zoo.cli.commands import COMMANDS, Commands
 from zoo.errors import ZooError
 
 app = typer.Typer(
@@ -19,8 +20,22 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    """Print the version of the distribution, and end."""
+    if asked:
+        from importlib.metadata import version
+
+        print(f"soil-moisture-zoo {version('soil-moisture-zoo')}")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+]
+
+
 @app.callback()
-def zoo() -> None:
+def zoo(version: VersionOption = False) -> None:
     """Downscale satellite soil moisture to 1 km, with figures that you can defend."""
 
 
@@ -43,9 +58,19 @@ def main(arguments: list[str] | None = None) -> None:
         if not hasattr(error, "format_message"):  # typer's own; click's class, or a copy of it, by typer's version
             raise
         if text := error.format_message():  # none where the help was asked for by giving no argument
-            _say(f"{text.rstrip('.')}; see: {error.ctx.command_path if error.ctx else 'zoo'} --help")  # type: ignore[attr-defined]
+            _say(f"{text.rstrip('.')}; see: {_path_of(error, arguments)} --help")
         sys.exit(error.exit_code)  # type: ignore[attr-defined]
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _path_of(error: Exception, arguments: list[str] | None) -> str:
+    """Name the command that an error is about; an option without all its values comes without a context."""
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        return str(context.command_path)
+    first = next(iter(sys.argv[1:] if arguments is None else arguments), "")
+    known = {name for task in COMMANDS.values() for name in task}
+    return f"zoo {first}" if first in known else "zoo"
 
 
 def _say(text: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zoo.cli import options, products, results
+from zoo.cli.given import refuse
 from zoo.cli.output import JsonOption, Output, QuietOption
 from zoo.cli.scores import score_payload
 
@@ -61,6 +62,7 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
+    context: typer.Context,
     a: FirstArgument,
     b: SecondArgument,
     reference: ReferenceOption = None,
@@ -94,9 +96,16 @@ def compare(
     from zoo.matching.pairs import Match
     from zoo.matching.references import parse_selection
     from zoo.registry import Registry
+    from zoo.types import check_depth
     from zoo.writers import check_writable, write_table
 
     _check_sources(reference, table)
+    if table is not None:
+        unused = {"date", "time", "window", "depth", "select", "match", "seen", "sensor", "data", "area"}
+        refuse(context, unused, "--table pairs A and B with observations already")
+    else:
+        refuse(context, {"observed", "station", "split"}, "Names of columns belong to --table")
+    check_depth(depth)
     results.check_results(output)
     if pairs is not None:
         check_writable(pairs)

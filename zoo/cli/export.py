@@ -52,7 +52,7 @@ def export(
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="With --compress: of the search.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="With --compress: of the search.")] = 0,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Copy the compiled file here, too.", show_default=False)
     ] = None,
@@ -72,6 +72,7 @@ def export(
 
     if output is not None:
         check_writable(output)
+    _check_asked(compress, calibrate, precision)
     host().find(ExporterSpec, exporter)  # an unknown format is said before a model is looked for
     opened = Registry.open(registry)
     found = opened.resolve(model) if model else opened.newest()
@@ -86,6 +87,21 @@ def export(
     if precision is not None:
         version, kind, done = _narrow(sink, opened, version, exporter, precision, calibrate, seed)
     _report(sink, version, kind, exporter, already=done, copy=_copy(version, kind, output))
+
+
+def _check_asked(compress: float | None, calibrate: Path | None, precision: str | None) -> None:
+    """Refuse, before anything is exported, a tolerance that is none, and what nothing would heed."""
+    from zoo.errors import UsageError
+    from zoo.inference.certified import kind_of
+    from zoo.model.exporting import check_narrow
+
+    if compress is not None:
+        kind_of(compress)
+    if precision is not None:
+        check_narrow(precision)
+    if calibrate is not None and compress is None and precision is None:
+        msg = f"--calibrate {calibrate} needs --compress TOLERANCE or --precision fp16|int8, which it is for"
+        raise UsageError(msg)
 
 
 def _compress(

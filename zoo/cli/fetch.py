@@ -9,7 +9,7 @@ import typer
 
 from zoo.cli import options
 from zoo.cli.output import JsonOption, Output, QuietOption, table
-from zoo.cli.request import check_window
+from zoo.cli.request import check_window, predictors_in
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -111,15 +111,12 @@ def fetch(
 
 def _layers(features: str | None) -> tuple[str, ...]:
     """Return the predictors that `--features` names, those of the paper without it."""
-    from zoo.errors import UnknownNameError, UsageError
-    from zoo.predictors import LAYERS, PAPER, listed
+    from zoo.errors import UnknownNameError
+    from zoo.predictors import LAYERS, PAPER
 
     if features is None:
         return PAPER
-    named = listed(features)
-    if not named:
-        msg = f"--features {features!r} names no predictor; give for example --features lst,ndvi,dem"
-        raise UsageError(msg)
+    named = predictors_in(features, "--features")
     for name in named:
         if name not in LAYERS:
             kind = "predictor"

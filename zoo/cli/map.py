@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zoo.cli import options
+from zoo.cli.given import flags, given
 from zoo.cli.output import JsonOption, Output, QuietOption
 from zoo.cli.request import check_correct, check_min_valid, layers_of, request_of
 
@@ -35,7 +36,7 @@ ParametersOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="One parameter; may be repeated.", rich_help_panel=MODEL),
 ]
-FoldsOption = Annotated[int, typer.Option("--folds", help="Folds of spatial blocks.", rich_help_panel=MODEL)]
+FoldsOption = Annotated[int, typer.Option("--folds", min=2, help="Folds of spatial blocks.", rich_help_panel=MODEL)]
 ModelOption = Annotated[
     str | None,
     typer.Option("--model", "-m", help="Predict with this model instead of training one.", rich_help_panel=MODEL),
@@ -88,6 +89,8 @@ def make(
     parameters: ParametersOption = None,
     folds: FoldsOption = 5,
     min_valid: Annotated[float, options.min_valid(MODEL)] = 0.5,
+    weights: Annotated[str, options.weights(MODEL)] = "none",
+    outliers: Annotated[float | None, options.outliers(MODEL)] = None,
     model: ModelOption = None,
     registry: RegistryOption = None,
     correct: CorrectOption = "exact",
@@ -102,7 +105,9 @@ def make(
     Every step is printed as the single command that does it alone. What was done and is unchanged is kept: after a
     kill, the same command (or zoo map -o DIR) goes on where it stopped.
     """
+    from zoo.learning.informative import check_outliers
     from zoo.mapping.workflow import make_map
+    from zoo.samples.weights import check_weights
 
     check_min_valid(min_valid)
     sink = Output(as_json=as_json, quiet=quiet)
@@ -113,26 +118,32 @@ def make(
     how = {
         "downscaler": downscaler, "preset": preset, "folds": folds, "min_valid": min_valid, "model": model,
         "registry": _absolute(registry), "correct": check_correct(correct), "reference": _absolute(reference),
-        "seed": seed,
+        "seed": seed, "weights": check_weights(weights), "outliers": check_outliers(outliers),
     }  # fmt: skip
-    plan = _resumed(output, _given(context)) or _plan(asked, how, layers, parameters)
+    _check_trained(context, model)
+    plan = _resumed(context, output) or _plan(asked, how, layers, parameters)
     done = make_map(plan, output, redo=redo, tell=lambda name, state, command: sink.note(_line(name, state, command)))
     _report(sink, done)
 
 
-def _given(context: typer.Context) -> set[str]:
-    """Options on the command line that say what to make."""
-    others = {"output", "redo", "as_json", "quiet"}
-    sources = {str(name): context.get_parameter_source(str(name)) for name in context.params}
-    return {name for name, source in sources.items() if source and source.name == "COMMANDLINE"} - others
+def _check_trained(context: typer.Context, model: str | None) -> None:
+    """Refuse options of the training where a model is given: nothing would heed them."""
+    from zoo.errors import UsageError
+
+    training = {"downscaler", "preset", "parameters", "folds", "min_valid", "weights", "outliers"}
+    if model is not None and (useless := given(context) & training):
+        names = flags(context, useless)
+        msg = f"--model and {names} exclude one another; predict with a model, or train one"
+        raise UsageError(msg)
 
 
-def _resumed(folder: Path, given: set[str]) -> Plan | None:
+def _resumed(context: typer.Context, folder: Path) -> Plan | None:
     """Return the plan that the folder holds, if no place and day is given."""
     from zoo.errors import UsageError
     from zoo.mapping.workflow import planned
 
-    if given & {"area", "date", "site"}:
+    changed = given(context) - {"output", "redo", "as_json", "quiet"}
+    if changed & {"area", "date", "site"}:
         return None
     plan = planned(folder)
     if plan is None:
@@ -141,8 +152,8 @@ def _resumed(folder: Path, given: set[str]) -> Plan | None:
             "--area 115.5 41.5 116.5 42.5 --date 2019-09-25"
         )
         raise UsageError(msg)
-    if given:
-        names = ", ".join(f"--{'set' if name == 'parameters' else name.replace('_', '-')}" for name in sorted(given))
+    if changed:
+        names = flags(context, changed)
         msg = f"{names} would change the map in {folder}; give --area and --date as well, or leave {names} out"
         raise UsageError(msg)
     return plan
@@ -150,16 +161,12 @@ def _resumed(folder: Path, given: set[str]) -> Plan | None:
 
 def _plan(asked: dict[str, Any], how: dict[str, Any], layers: str | None, parameters: list[str] | None) -> Plan:
     """Make the plan that the options describe, with what the site and the model know."""
-    from zoo.errors import UsageError
     from zoo.mapping.plan import Plan
     from zoo.model.recipe import parse_parameter
 
     data = tuple(str(place.resolve()) for place in asked["data"] or ())
     # The place of the granules does not matter yet; any folder lets the options be read as everywhere else.
     request = request_of(**{**asked, "data": [Path(place) for place in data] or [Path()]})
-    if how["model"] and how["downscaler"] != "dbn":
-        msg = "--model and --downscaler exclude one another; predict with a model, or train one"
-        raise UsageError(msg)
     return Plan(
         area=request.area.bounds,
         date=request.selection.date,

@@ -12,7 +12,7 @@ from zoo.cli.output import JsonOption, Output, QuietOption, table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from zoo.registry import Resolved
+    from zoo.registry import Registry, Resolved
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="NAME, NAME@vN or NAME@ALIAS.", show_default=False)]
 
@@ -77,10 +77,22 @@ def alias_model(
 
     opened = Registry.open(registry)
     found = opened.resolve(model)
+    if delete:
+        _check_points_there(opened, found, model, alias)
     opened.set_alias(found.ref.name, alias, None if delete else found.ref.version)
     text = f"{found.ref.name}@{alias} is gone" if delete else f"{found.ref.name}@{alias} is now {found.ref}"
     payload = {"model": str(found.ref), "alias": alias, "deleted": delete, "registry": str(opened.target)}
     Output(as_json=as_json, quiet=quiet).result(payload, lambda console: console.print(text))
+
+
+def _check_points_there(registry: Registry, found: Resolved, given: str, alias: str) -> None:
+    """Refuse to take away an alias from a version that was named and does not have it, while another has."""
+    from zoo.errors import UsageError
+
+    others = [item for item in registry.list() if item.ref.name == found.ref.name and alias in item.aliases]
+    if "@" in given and others and others[0].ref != found.ref:
+        msg = f"{found.ref.name}@{alias} is {others[0].ref}, not {found.ref}; give {others[0].ref}, or {found.ref.name}"
+        raise UsageError(msg)
 
 
 @models.command("verify")

@@ -37,6 +37,28 @@ def min_valid(panel: str | None = None) -> Any:
     return typer.Option("--min-valid", help="Least valid share of a coarse cell.", rich_help_panel=panel)
 
 
+def weights(panel: str) -> Any:
+    """Declare `--weights` in a panel of the help."""
+    return typer.Option(
+        "--weights",
+        metavar="none|homogeneity",
+        help="Rows count alike, or the more the less predictors differ inside their cell.",
+        rich_help_panel=panel,
+    )
+
+
+def outliers(panel: str) -> Any:
+    """Declare `--outliers` in a panel of the help."""
+    return typer.Option(
+        "--outliers",
+        metavar="K",
+        help="Leave out training rows that a ridge regression on others misses by more than K robust standard "
+        "deviations, e.g. 4. Held-out rows are all scored.",
+        rich_help_panel=panel,
+        show_default=False,
+    )
+
+
 def observed(panel: str) -> Any:
     """Declare `--observed` in a panel of the help."""
     return typer.Option("--observed", help="Column.", rich_help_panel=panel)
@@ -105,7 +127,7 @@ SelectOption = Annotated[
     ),
 ]
 
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed; the same seed gives the same result.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed; the same seed gives the same result.")]
 RegistryOption = Annotated[
     Path | None,
     typer.Option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zoo.cli import options, products
+from zoo.cli.given import refuse
 from zoo.cli.output import JsonOption, Output, QuietOption
 from zoo.cli.request import check_correct, request_of
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from zoo.inference.runtime import Session
     from zoo.registry import Resolved
 
+OF_GRANULES = ("area", "time", "window", "orbit", "quality", "variable", "like", "crs", "resolution", "site")
+"""Parameters that choose among granules, and bring them onto a grid."""
+OF_MAPS = ("sensor", "date", "coarse", "correct", "sensor_error", "texture", "reach")
+"""Further parameters that a table has no use for."""
 STACK = "Predictors already made"
 GAPS = "Clouds"
 
@@ -135,6 +140,7 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
+    context: typer.Context,
     model: ModelOption,
     sensor: options.SensorOption = None,
     data: options.DataOption = None,
@@ -182,6 +188,10 @@ def predict(
     from zoo.writers import check_writable
 
     _check_sources({"--data": data, "--stack": stack, "--table": table})
+    if table is not None:
+        refuse(context, {*OF_GRANULES, *OF_MAPS}, "--table predicts its rows as they are, and makes no map")
+    if stack:
+        refuse(context, OF_GRANULES, "--stack has its own place and grid")
     mode = check_correct(correct or "exact")
     _check_ranges(sensor_error, texture, tolerance, reach)
     asked: dict[str, Any] = {"extras": UNCERTAINTY if uncertainty else (), "strict": _strict(strict, strict_share)}

@@ -149,8 +149,10 @@ def selection_of(
 
     period = None
     if first or last:
-        start = Selection(parse_date(first) if first else date.min).start
-        end = Selection(parse_date(last)).start + timedelta(days=1) if last else datetime.max.replace(tzinfo=UTC)
+        start = Selection(parse_date(first, "--from") if first else date.min).start
+        end = (
+            Selection(parse_date(last, "--to")).start + timedelta(days=1) if last else datetime.max.replace(tzinfo=UTC)
+        )
         period = start, end
     return {
         "networks": _split(networks),

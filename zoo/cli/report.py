@@ -78,11 +78,13 @@ def report(
     from zoo.errors import UsageError
     from zoo.report.own import Named, report_maps
     from zoo.writers import check_writable
+    from zoo.writers.target import check_suffix
 
     sink = Output(as_json=as_json, quiet=quiet)
     if bool(model) != bool(stack):
         msg = "--model and --stack go together: give the model and the predictors that it takes, or neither"
         raise UsageError(msg)
+    check_suffix(out, (".html", ".htm"))
     check_writable(out)
     done = report_maps(
         out,

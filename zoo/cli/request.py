@@ -71,15 +71,22 @@ def request_of(
 
 def layers_of(text: str | None, site: str | None) -> tuple[str, ...]:
     """Return the predictors that `--layers` names, else the site's, else the default set."""
-    from zoo.errors import UsageError
-    from zoo.predictors import PAPER, listed
+    from zoo.predictors import PAPER
     from zoo.sites import find_site
 
     if text is None:
         return (find_site(site).layers if site else None) or PAPER
+    return predictors_in(text, "--layers")
+
+
+def predictors_in(text: str, option: str) -> tuple[str, ...]:
+    """Return the predictors that an option names, at least one."""
+    from zoo.errors import UsageError
+    from zoo.predictors import listed
+
     named = listed(text)
     if not named:
-        msg = f"--layers {text!r} names no layer; give for example --layers lst,ndvi,dem; see: zoo plugins"
+        msg = f"{option} {text!r} names no predictor; give for example {option} lst,ndvi,dem; see: zoo plugins"
         raise UsageError(msg)
     return named
 

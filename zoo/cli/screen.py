@@ -11,6 +11,7 @@ import typer
 from zoo.cli.options import SeedOption
 from zoo.cli.output import JsonOption, Output, QuietOption
 from zoo.cli.output import table as make_view
+from zoo.cli.request import predictors_in
 
 if TYPE_CHECKING:
     from zoo.explain.screening import Screened
@@ -65,12 +66,11 @@ def _columns(
 ) -> tuple[str, tuple[str, ...], str]:
     """Return the columns of soil moisture, predictors and places: those named, else those that the table says."""
     from zoo.errors import UsageError
-    from zoo.predictors import listed
     from zoo.samples.rows import read_table
     from zoo.samples.table import defaults
 
     known = defaults(table)
-    chosen = listed(features) if features else known.features
+    chosen = known.features if features is None else predictors_in(features, "--features")
     target, groups = target or known.target, groups or known.groups
     if target and chosen and groups:
         return target, chosen, groups

@@ -24,7 +24,7 @@ def simulate(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder: new, empty, or an earlier scene.")] = Path(
         "sample-scene"
     ),
-    seed: Annotated[int, typer.Option(help="Same seed, same scene.")] = 2019,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same scene.")] = 2019,
     area: Annotated[
         tuple[float, float, float, float],
         typer.Option(metavar="WEST SOUTH EAST NORTH", help="Bounds in degrees."),

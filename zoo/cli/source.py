@@ -28,15 +28,30 @@ class Source:
 
     @classmethod
     def open(cls, arguments: list[str] | None, request: Request | None, names: list[str], date: str | None) -> Source:
-        """Open what `--stack` or a request points at, of it the layers that are named."""
+        """Open what `--stack` or a request points at, of it the layers that are named.
+
+        Raises
+        ------
+        UsageError
+            If the stack that `zoo stack` made is of another date.
+        """
+        from zoo.errors import UsageError
+
         if request is not None:
             from zoo.inputs import open_stack
 
             return cls(open_stack(request, names), request, None, request.selection.date.isoformat())
+        from zoo.granules import parse_date
+
+        day = parse_date(date).isoformat() if date else None
         made = _made_by_zoo_stack(arguments)
-        if made is not None:
-            return cls(made.only(names), None, made, date or made.record.date.isoformat())
-        return cls(_stack(arguments or []), None, None, date)
+        if made is None:
+            return cls(_stack(arguments or []), None, None, day)
+        held = made.record.date.isoformat()
+        if day not in (None, held):
+            msg = f"{made.folder} is the stack of {held}; leave out --date {day}, or make the stack of that day"
+            raise UsageError(msg)
+        return cls(made.only(names), None, made, held)
 
     @property
     def date(self) -> Date | None:

@@ -10,7 +10,7 @@ import typer
 
 from zoo.cli import options
 from zoo.cli.output import JsonOption, Output, QuietOption
-from zoo.cli.request import check_min_valid, request_of
+from zoo.cli.request import check_min_valid, predictors_in, request_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -107,7 +107,7 @@ def train(
             show_default=False,
         ),
     ] = None,
-    folds: Annotated[int | None, typer.Option("--folds", help="Folds; 5, or one a value of --groups.")] = None,
+    folds: Annotated[int | None, typer.Option("--folds", min=2, help="Folds; 5, or one a value of --groups.")] = None,
     min_valid: Annotated[
         float | None,
         typer.Option(
@@ -117,26 +117,8 @@ def train(
             show_default=False,
         ),
     ] = None,
-    weights: Annotated[
-        str,
-        typer.Option(
-            "--weights",
-            metavar="none|homogeneity",
-            help="Rows count alike, or the more the less predictors differ inside their cell.",
-            rich_help_panel=ROWS,
-        ),
-    ] = "none",
-    outliers: Annotated[
-        float | None,
-        typer.Option(
-            "--outliers",
-            metavar="K",
-            help="Leave out training rows that a ridge regression on others misses by more than K robust standard "
-            "deviations, e.g. 4. Held-out rows are all scored.",
-            rich_help_panel=ROWS,
-            show_default=False,
-        ),
-    ] = None,
+    weights: Annotated[str, options.weights(ROWS)] = "none",
+    outliers: Annotated[float | None, options.outliers(ROWS)] = None,
     ablate: Annotated[
         bool,
         typer.Option(
@@ -337,6 +319,4 @@ def _report(output: Output, trained: object, recipe: Recipe, samples: Samples) -
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:
-    from zoo.predictors import listed
-
-    return listed(text) if text else None
+    return None if text is None else predictors_in(text, "--features")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zoo.cli import options, products, results
+from zoo.cli.given import refuse
 from zoo.cli.output import JsonOption, Output, QuietOption
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def register(app: typer.Typer) -> None:
 
 
 def validate(
+    context: typer.Context,
     reference: ReferenceOption = None,
     maps: MapsOption = None,
     model: ModelOption = None,
@@ -123,9 +125,18 @@ def validate(
     from zoo.matching.pairs import Match
     from zoo.matching.references import parse_selection
     from zoo.registry import Registry
+    from zoo.types import check_depth
     from zoo.writers import check_writable
 
     _check_sources(table, maps, model, reference)
+    if table is not None:
+        unused = {"date", "window", "depth", "select", "match", "sensor", "data", "area"}
+        refuse(context, unused, "--table pairs predictions with observations already")
+    else:
+        refuse(context, {"observed", "predicted", "station", "split"}, "Names of columns belong to --table")
+    if maps:
+        refuse(context, {"sensor", "data", "area"}, "--map is predicted already")
+    check_depth(depth)
     results.check_results(output)
     if pairs is not None:
         check_writable(pairs)

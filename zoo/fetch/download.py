@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from zoo.errors import IntegrityError, ZooError
 from zoo.fetch.answers import Setback, announced, check_answer, version_of, whole_length
-from zoo.fetch.endpoints import Patience
+from zoo.fetch.endpoints import Patience, is_unreached
 from zoo.fetch.login import Sessions
 from zoo.fetch.remote import RemoteFile
 
@@ -26,6 +27,10 @@ class Stopped(ZooError):
 
 class Mismatch(Setback):
     """What came is not what the catalogue describes."""
+
+
+class Unreached(Setback):
+    """The server was not found, or took no connection, and nothing has come from it yet."""
 
 
 class Part:
@@ -101,6 +106,7 @@ class Download:
         self._stop = stop or threading.Event()
         self._part = Part(target)
         self._length = file.bytes
+        self._answered = False
         self.transferred = 0
 
     def run(self) -> None:
@@ -150,14 +156,18 @@ class Download:
         session = self._sessions.session(earthdata=self._file.earthdata)
         try:
             with session.get(
-                self._sign(self._file.url), headers=headers, stream=True, timeout=self._patience.timeout
+                self._sign(self._file.url), headers=headers, stream=True, timeout=self._patience.timeouts
             ) as answer:
+                self._answered = True
                 check_answer(answer, self._file)
                 if answer.status_code == 416:
                     self._nothing_left(answer)
                 else:
                     self._receive(answer)
         except (requests.ConnectionError, requests.Timeout, HTTPError) as error:
+            if not self._answered and is_unreached(error):
+                reason = f"{self._file.name}: {self._host} cannot be reached (no connection)"
+                raise Unreached(reason) from error
             reason = f"{self._file.name}: the connection broke ({type(error).__name__}) after {self._part.size} bytes"
             raise Setback(reason) from error
         except requests.RequestException as error:
@@ -233,9 +243,23 @@ class Download:
         if self._stop.is_set():
             raise Stopped(self._file.name)
         asked = setback.wait or 0.0
-        if tries >= self._patience.attempts or asked > self._patience.longest_asked:
+        if tries >= self._most_tries(setback) or asked > self._patience.longest_asked:
             waiting = f" and asks to wait {asked:.0f} s" if asked else ""
+            if isinstance(setback, Unreached):
+                self._sessions.unreached.add(self._host)
             msg = f"{setback}{waiting}; given up after {tries} tries: run the same command again to resume"
             raise IntegrityError(msg) if isinstance(setback, Mismatch) else ZooError(msg)
         if self._stop.wait(max(asked, self._patience.pause(tries))):
             raise Stopped(self._file.name)
+
+    def _most_tries(self, setback: Setback) -> int:
+        """How often to try: once at a server that no other file could reach, less where there is no connection."""
+        if not isinstance(setback, Unreached):
+            return self._patience.attempts
+        if self._host in self._sessions.unreached:
+            return 1
+        return min(self._patience.unreached, self._patience.attempts)
+
+    @property
+    def _host(self) -> str:
+        return urlsplit(self._file.url).hostname or "the server"

@@ -55,16 +55,26 @@ class Patience:
     Attributes
     ----------
     attempts : tries in a row that bring nothing new before giving up
+    unreached : tries where the server's name or the server itself is not found; without a connection, waiting longer
+        helps nobody
     first, longest : pause after the first try, doubled from try to try up to the longest, seconds
     longest_asked : the longest pause that a server may ask for (`Retry-After`), seconds
     timeout : silence of a server that counts as a dropped connection, seconds
+    connect : wait for a connection to a server, seconds
     """
 
     attempts: int = 6
+    unreached: int = 3
     first: float = 1.0
     longest: float = 60.0
     longest_asked: float = 900.0
     timeout: float = 60.0
+    connect: float = 10.0
+
+    @property
+    def timeouts(self) -> tuple[float, float]:
+        """For a connection and for an answer, as requests takes them."""
+        return self.connect, self.timeout
 
     def pause(self, tries: int) -> float:
         """Seconds to wait after that many tries without progress."""
@@ -77,20 +87,30 @@ class Patience:
 
         retry = Retry(
             total=self.attempts - 1,
+            connect=min(self.unreached, self.attempts) - 1,
             backoff_factor=self.first,
             backoff_max=self.longest,
             status_forcelist=BUSY,
             allowed_methods=None,  # a search may be a POST; it changes nothing
             raise_on_status=False,
         )
-        timeout = self.timeout
+        timeouts = self.timeouts
 
         class Bounded(HTTPAdapter):
             def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-                options["timeout"] = options.get("timeout") or timeout
+                options["timeout"] = options.get("timeout") or timeouts
                 return super().send(request, *args, **options)
 
         return Bounded(max_retries=retry)
+
+
+def is_unreached(error: BaseException) -> bool:
+    """Whether a name was not found, or a connection not made: what requests wraps in layers of its own."""
+    from urllib3.exceptions import ConnectTimeoutError
+
+    inner = error.args[0] if error.args else None
+    reason = getattr(inner, "reason", inner)
+    return isinstance(getattr(reason, "original_error", reason), ConnectTimeoutError)  # that of a proxy is wrapped too
 
 
 def reason_of(error: Exception) -> str:

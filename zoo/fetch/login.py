@@ -61,6 +61,10 @@ class Sessions:
     """Gives each thread a session of its own, one with Earthdata Login and one without.
 
     Credentials go only to files that ask for them; requests drops them when an answer redirects to another host.
+
+    Attributes
+    ----------
+    unreached : hosts that could not be reached; who finds one here need not try for long
     """
 
     def __init__(self, auth: earthaccess.Auth | None) -> None:
@@ -68,6 +72,7 @@ class Sessions:
 
         self._auth = auth
         self._own = threading.local()
+        self.unreached: set[str] = set()
 
     def session(self, *, earthdata: bool) -> requests.Session:
         """Return the calling thread's session."""

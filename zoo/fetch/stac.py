@@ -42,7 +42,7 @@ def search_stac(
     except ImportError as error:
         what, package, extra = "Searching a STAC catalogue", "pystac-client", "fetch"
         raise MissingDependencyError(what, package, extra) from error
-    io = StacApiIO(timeout=patience.timeout)
+    io = StacApiIO(timeout=patience.timeouts)
     for scheme in ("http://", "https://"):
         io.session.mount(scheme, patience.adapter())
     try:

@@ -17,6 +17,7 @@ from zoo.inputs import Request
 from zoo.mapping.steps import Journal
 from zoo.model.recipe import Recipe
 from zoo.registry.schema import Plain, Strict
+from zoo.samples.weights import Weights
 from zoo.types import Area, Orbit, Quality
 
 JOURNAL = "map.json"
@@ -31,6 +32,7 @@ class Plan(Strict):
     date : day, UTC
     data : files and folders of granules; empty to fetch them
     model : version to predict with; None to train one with `downscaler`, `preset`, `parameters`, `folds`, `seed`
+    min_valid, weights, outliers : the rows to train with, see `zoo.samples.rows.from_stack` and `Recipe`
     registry : registry file; None for the folder's own
     correct : `none`, `smooth` or `exact`
     reference : stations or a raster to score the map against, beside the coarse field
@@ -56,6 +58,8 @@ class Plan(Strict):
     folds: int = 5
     seed: int = 0
     min_valid: float = 0.5
+    weights: Weights | None = None
+    outliers: float | None = None
     model: str | None = None
     registry: str | None = None
     correct: Literal["none", "smooth", "exact"] = "exact"
@@ -64,7 +68,9 @@ class Plan(Strict):
     @property
     def recipe(self) -> Recipe:
         """How to train."""
-        return Recipe(self.downscaler, self.preset, self.parameters, self.folds, self.seed)
+        return Recipe(
+            self.downscaler, self.preset, self.parameters, self.folds, self.seed, outliers=self.outliers
+        )  # fmt: skip
 
     def request(self, fetched: Path) -> Request:
         """Point at the granules: those given, or those fetched into a folder."""
@@ -117,6 +123,7 @@ class Commands:
             ("--preset", None if plan.preset == "default" else plan.preset),
             *(("--set", f"{name}={json.dumps(value)}") for name, value in plan.parameters.items()),
             ("--min-valid", None if plan.min_valid == 0.5 else plan.min_valid),
+            ("--weights", plan.weights), ("--outliers", plan.outliers),
             ("--features", ",".join(plan.layers)), ("--folds", plan.folds), ("--seed", plan.seed),
         ]  # fmt: skip
         return _command("train", (plan.downscaler,), *self._stack, *recipe, *self._registry)

@@ -18,6 +18,7 @@ from zoo.mapping.steps import Journal, Result, State, Steps, Tell
 from zoo.model.recipe import Recipe
 from zoo.registry import Registry, Resolved
 from zoo.registry.files import replace_text, sha256
+from zoo.samples.fingerprint import without_outliers
 from zoo.types import Area, Score
 
 if TYPE_CHECKING:
@@ -75,12 +76,16 @@ def make_map(plan: Plan, folder: Path, *, redo: str | None = None, tell: Tell = 
         If the folder belongs to another plan.
     UnknownNameError
         If `redo` is no step, or a sensor, downscaler or model is unknown.
+    DataError
+        If the reference is no file, or granules are missing or unreadable.
     """
     if redo is not None and redo not in STEPS:
         kind = "step"
         raise UnknownNameError(kind, redo, STEPS)
+    if plan.reference is not None:
+        _check_file(Path(plan.reference))
     if plan.model is None:
-        plan.recipe.estimator()  # an unknown name or a missing package is said before anything is fetched
+        _check_trainable(plan)
     with _claimed(folder):
         way = _Way(plan, folder, _begun(plan, folder), tell, redo)
         way.fetch()
@@ -91,6 +96,15 @@ def make_map(plan: Plan, folder: Path, *, redo: str | None = None, tell: Tell = 
         way.report(version, stack)
         facts = way.steps.journal.steps["predict"].facts
         return Mapped(folder, plan, str(version.ref), way.map, way.html, way.scores(), way.told, facts)
+
+
+def _check_trainable(plan: Plan) -> None:
+    """Say an unknown name, a missing package, or a downscaler that takes no weights before anything is fetched."""
+    estimator = plan.recipe.estimator()
+    if plan.weights is not None:
+        from zoo.learning.informative import check_weighable
+
+        check_weighable(plan.downscaler, estimator)
 
 
 def _claimed(folder: Path) -> FileLock:
@@ -109,16 +123,15 @@ def _begun(plan: Plan, folder: Path) -> Journal:
     """Return the folder's journal if it is of this place and day, under the plan of now."""
     path = folder / JOURNAL
     before, asked = planned(folder), json.loads(plan.model_dump_json())
-    if before is None:
-        journal = Journal(plan=asked)
-    elif (before.area, before.date, before.sensor) != (plan.area, plan.date, plan.sensor):
+    known = Journal.read(path) or Journal(plan=asked)
+    other = before is not None and (before.area, before.date, before.sensor) != (plan.area, plan.date, plan.sensor)
+    if before is not None and other and (known.steps or (folder / "data").exists()):
         msg = (
             f"{folder} holds the map of {before.sensor} at {Area(*before.area)} on {before.date}; for another place, "
             "day or sensor give another folder with -o"
         )
         raise UsageError(msg)
-    else:
-        journal = Journal.model_validate_json(path.read_text(encoding="utf-8")).model_copy(update={"plan": asked})
+    journal = known.model_copy(update={"plan": asked})
     journal.write(path)
     return journal
 
@@ -185,9 +198,11 @@ class _Way:
             return self.registry.resolve(self.plan.model)
         from zoo.samples.rows import from_stack
 
-        recipe = self.plan.recipe
-        samples = from_stack(stack.folder, self.plan.layers, sensor=self.plan.sensor, min_valid=self.plan.min_valid)
-        dataset = samples.dataset.fingerprint
+        plan, recipe = self.plan, self.plan.recipe
+        samples = from_stack(
+            stack.folder, plan.layers, sensor=plan.sensor, min_valid=plan.min_valid, weights=plan.weights
+        )
+        dataset = without_outliers(samples.dataset, recipe.outliers).fingerprint
 
         def work() -> Result:
             from zoo.training import train
@@ -326,8 +341,13 @@ def _out_of_fold(version: Resolved) -> Iterator[Score]:
     return (record.score() for record in version.record.scores if "out of fold" in record.split)
 
 
-def _digest(path: Path) -> str:
-    if not path.is_file():
-        msg = f"--reference {path} is no file; give stations (.parquet, .csv) or a raster (.tif, .nc)"
+def _check_file(reference: Path) -> None:
+    """Say that a reference is no file before anything is fetched or trained."""
+    if not reference.is_file():
+        msg = f"--reference {reference} is no file; give stations (.parquet, .csv) or a raster (.tif, .nc)"
         raise DataError(msg)
+
+
+def _digest(path: Path) -> str:
+    _check_file(path)
     return sha256(path)

@@ -18,6 +18,7 @@ from zoo.errors import DataError, UsageError
 from zoo.granules import Selection
 from zoo.grids import as_array, centres, geobox_of
 from zoo.stack.area_mean import area_mean, area_of, same_pixels, window_near
+from zoo.types import check_depth
 
 __all__ = ["NEAREST", "Match", "Pairs", "match_field", "match_stations", "on_grid_of", "place_stations", "values_at"]
 
@@ -136,6 +137,7 @@ def place_stations(
     Columns station, lon, lat, observed, observations, row, column, predicted: only stations with both values. And
     the names of the others by reason.
     """
+    check_depth(depth)
     at_depth = stations[stations["depth"].isna() | stations["depth"].between(*depth)]
     means = _station_means(at_depth, when).rename(columns={"sm": "observed"})
     placed = _placed(means, moisture, match)

@@ -111,10 +111,17 @@ def narrow_model(
     """
     from zoo.inference.certified import NARROW
 
+    check_narrow(precision)
+    return _derived(registry, ref, NARROW[precision], exporter, {"precision": precision, "pixels": pixels})
+
+
+def check_narrow(precision: str) -> None:
+    """Refuse a precision that a network cannot be exported in."""
+    from zoo.inference.certified import NARROW
+
     if precision not in NARROW:
         msg = f"--precision {precision!r} cannot be exported; expected one of {', '.join(NARROW)}"
         raise UsageError(msg)
-    return _derived(registry, ref, NARROW[precision], exporter, {"precision": precision, "pixels": pixels})
 
 
 def _derived(registry: Registry, ref: str | ModelRef, kind: str, exporter: str, options: dict[str, Any]) -> Resolved:

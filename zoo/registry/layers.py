@@ -146,6 +146,10 @@ class View:
                     found.setdefault(alias, int(key[1:]))
         return dict(sorted(found.items()))
 
+    def holder(self, name: str, alias: str) -> Layer | None:
+        """Return the nearest layer that sets an alias of a model; None if none does."""
+        return next((layer for layer, model in self._models(name) if alias in model.aliases), None)
+
     def additions(self, name: str, version: int, record: VersionRecord) -> Iterator[tuple[Layer, Addition]]:
         """Yield what other layers add to a version, the lowest layer first."""
         for layer, model in reversed(list(self._models(name))):

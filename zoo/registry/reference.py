@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry.layers import View
-from zoo.types import ModelRef
+from zoo.types import ModelRef, is_name
 
 DEFAULT = "default"
 """The alias that a bare name means, where it is set."""
@@ -56,11 +56,16 @@ def parse_alias(text: str) -> str:
     UsageError
         If it looks like a version or holds characters that a reference cannot.
     """
-    ref = ModelRef.parse(f"name@{text}")
-    if ref.selector is None or ref.version is not None:
+    if not is_name(text):
+        msg = (
+            f"{text!r} cannot be an alias; give a word of lower-case letters, digits, '.', '_' and '-', for example "
+            "default or best"
+        )
+        raise UsageError(msg)
+    if ModelRef("", text).version is not None:
         msg = f"{text!r} cannot be an alias, v1, v2 ... are versions; give a word such as default or best"
         raise UsageError(msg)
-    return ref.selector
+    return text
 
 
 def _absent(view: View) -> str:

@@ -163,16 +163,15 @@ class Registry:
         Raises
         ------
         UnknownNameError
-            If there is no such model or version, or no such alias to take away from the writable registry.
+            If there is no such model or version, or no such alias to take away.
+        UsageError
+            If the alias to take away is set in another registry than the writable one.
         """
         name, alias = parse_name(name), parse_alias(alias)
+        self._check_alias(name, alias, version)  # before a folder is made for a registry that is not there yet
         with self._writing() as document:
-            view = View.read(self.layers)
-            choose(view, ModelRef(name, f"v{version}" if version is not None else None))
-            before, model = view.aliases(name).get(alias), document.models.get(name, Model())
-            if version is None and alias not in model.aliases:
-                kind = f"alias of {name} in {self.layers[0].path}"
-                raise UnknownNameError(kind, alias, model.aliases)
+            self._check_alias(name, alias, version)
+            before, model = View.read(self.layers).aliases(name).get(alias), document.models.get(name, Model())
             aliases = {key: value for key, value in model.aliases.items() if key != alias}
             aliases |= {alias: f"v{version}"} if version is not None else {}
             move = AliasMove.model_validate({"time": now(), "alias": alias, "from": _key(before), "to": _key(version)})
@@ -181,6 +180,23 @@ class Registry:
                 name,
                 model.model_copy(update={"aliases": aliases, "alias_log": (*model.alias_log, move)}),
             )
+
+    def _check_alias(self, name: str, alias: str, version: int | None) -> None:
+        """Refuse a version that is not there, or an alias that cannot be taken away from the writable registry."""
+        view = View.read(self.layers)
+        choose(view, ModelRef(name, f"v{version}" if version is not None else None))
+        if version is not None:
+            return
+        known, holder = view.aliases(name), view.holder(name, alias)
+        if holder is None:
+            kind = f"alias of {name}"
+            raise UnknownNameError(kind, alias, known, f"See: zoo models show {name}")
+        if holder != self._writable():
+            fixed = f"is published with the program; point it elsewhere: zoo models alias {name}@vN {alias}"
+            msg = (
+                f"{name}@{alias} {fixed if holder.closed else f'is set in {holder.path}; add --registry {holder.path}'}"
+            )
+            raise UsageError(msg)
 
     def remove(self, ref: str | ModelRef) -> ModelRef:
         """Remove a version and its files; its number is never given out again.

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from zoo.errors import DataError, UsageError
+from zoo.errors import DataError, UnknownNameError, UsageError
 from zoo.explain.importance import importance
 from zoo.explain.response import partial_dependence, sample_stack
 from zoo.grids import as_array, geobox_of
@@ -123,13 +123,25 @@ def report_maps(
     ------
     DataError
         If a file cannot be read, or no map could be compared with any reference.
+    UnknownNameError
+        If a station is none of the reference's.
+    UsageError
+        If stations are named and no reference holds any.
     """
     found = _read(maps, references, coarse)
+    _check_stations(found, stations)
     done = OwnReport(path)
     _compare(found, done, seed, seen)
     _score_pairs(pairs, found, done, seed)
     everything = [*found.maps.values(), *found.coarse.values(), *found.references.values()]
     done.simulated = any(is_simulated(source) for source in everything)
+    series = _series(found, stations)
+    drawn = {one.station for one in series}
+    done.notes += [
+        f"Station {name} is not drawn: on the maps' days there is no value of it, nor of any map in its place"
+        for name in stations
+        if name not in drawn
+    ]
     rasters = {name: field_ for name, field_ in found.references.items() if isinstance(field_, xr.DataArray)}
     write_report(
         path,
@@ -139,7 +151,7 @@ def report_maps(
         stations=_markers(found),
         residuals=found.residuals,
         scatters=found.scatters,
-        series=_series(found, stations),
+        series=series,
         scores=done.scores,
         notes=done.notes,
         listening=_listening(found, model, seed) if model else None,
@@ -206,9 +218,27 @@ def _compare(found: _Material, done: OwnReport, seed: int, seen: bool) -> None:
         raise DataError("; ".join(done.notes))
 
 
+def _stations(found: _Material) -> pd.DataFrame | None:
+    """Return the measurements of the first reference that holds stations."""
+    return next((item for item in found.references.values() if isinstance(item, pd.DataFrame)), None)
+
+
+def _check_stations(found: _Material, wanted: Sequence[str]) -> None:
+    """Refuse stations that are not in the reference, before anything is compared."""
+    table = _stations(found)
+    if wanted and table is None:
+        msg = f"--station {wanted[0]} needs measurements; give --reference STATIONS.parquet, see: zoo reference list"
+        raise UsageError(msg)
+    known = set() if table is None else set(table["station"].astype(str))
+    for name in wanted:
+        if name not in known:
+            kind = "station"
+            raise UnknownNameError(kind, name, known, "See: zoo reference list", most=MOST_STATIONS)
+
+
 def _markers(found: _Material) -> pd.DataFrame | None:
     """Return the stations with their mean on the day of the first map."""
-    table = next((item for item in found.references.values() if isinstance(item, pd.DataFrame)), None)
+    table = _stations(found)
     if table is None:
         return None
     day = date_of(next(iter(found.maps.values())).attrs)
@@ -218,7 +248,7 @@ def _markers(found: _Material) -> pd.DataFrame | None:
 
 
 def _series(found: _Material, wanted: Sequence[str]) -> list[StationSeries]:
-    table = next((item for item in found.references.values() if isinstance(item, pd.DataFrame)), None)
+    table = _stations(found)
     if table is None:
         return []
     first = next(iter(found.maps.values()))

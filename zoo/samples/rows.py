@@ -346,7 +346,12 @@ def _filter(table: pd.DataFrame, where: str, path: Path) -> pd.DataFrame:
         msg = f"--where {where!r} holds '@', which is not allowed; compare columns with plain values"
         raise UsageError(msg)
     try:
-        return table.query(where, engine="python")
+        wanted: Any = table.eval(where, engine="python")
+        if not pd.api.types.is_bool_dtype(wanted):
+            msg = "it says not of each row whether to keep it"
+            raise TypeError(msg)
+        kept: pd.DataFrame = table[wanted]
+        return kept
     except Exception as error:  # the expression is the user's; pandas raises whatever it provokes
         msg = (
             f"--where {where!r} cannot be applied to {path.name} ({type(error).__name__}: {error}); "

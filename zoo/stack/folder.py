@@ -291,6 +291,9 @@ def _begun(request: Request, folder: Path) -> StackRecord:
         return fresh
     record = StackRecord.read(folder)
     if (record.date, record.area) != (fresh.date, fresh.area) or not record.grid.equals(grid):
+        if not (record.layers or record.coarse):  # the first layer failed, perhaps for the place: nothing is lost
+            fresh.write(folder)
+            return fresh
         here = " ".join(f"{edge:g}" for edge in record.area)
         msg = (
             f"{folder} holds the stack of {record.date} at {here} on a grid of {record.grid.shape[0]} x "
