@@ -345,7 +345,7 @@ def test_names_given_twice_or_missing_are_named(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", noise())
     with pytest.raises(UsageError, match="The predictor a is given twice"):
         Stack.from_arguments([f"a={path}", f"a={path}"])
-    with pytest.raises(DataError, match="The predictor lai, evi is missing; the stack holds a"):
+    with pytest.raises(DataError, match="The stack lacks lai, evi and holds a"):
         Stack.from_arguments([f"a={path}"]).read(names=["a", "lai", "evi"])
     with pytest.raises(UsageError, match="No predictor layer was given"):
         Stack.from_arguments([])

@@ -95,8 +95,8 @@ def reproduce(
     """
     _check(budget, epochs_scale)
     deadline = Deadline(None if budget is None else max(0.0, 60 * budget - RESERVE))
-    folder.mkdir(parents=True, exist_ok=True)
     opened = scenes or (given_scenes(data, stations) if data else simulated_scenes())
+    folder.mkdir(parents=True, exist_ok=True)
     many = usable_processes() if processes is None else processes
     found = _findings(folder, opened, epochs_scale, seed, deadline, many)
     tables, drawn = reproduced_tables(found), reproduced_figures(found)

@@ -332,7 +332,7 @@ def _target(record: TableRecord) -> Target:
 def read_table(path: Path) -> pd.DataFrame:
     """Read a parquet or CSV table; DataError if it cannot be read."""
     if path.is_dir() or not path.exists():
-        msg = f"{path} is {'a folder' if path.is_dir() else 'not there'}; --table expects a .parquet or .csv file"
+        msg = f"{path} is {'a folder' if path.is_dir() else 'not there'}; expected a table, .parquet or .csv"
         raise DataError(msg)
     try:
         return pd.read_parquet(path) if path.suffix in (".parquet", ".pq") else pd.read_csv(path)

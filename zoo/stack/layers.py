@@ -130,8 +130,8 @@ class Stack:
         missing = [name for name in names if name not in self.layers]
         if missing:
             msg = (
-                f"The predictor {', '.join(missing)} is missing; the stack holds {', '.join(self.names)}; "
-                f"add {' '.join(f'--stack {name}=FILE' for name in missing)} or the granules that deliver it"
+                f"The stack lacks {', '.join(missing)} and holds {', '.join(self.names)}; add --stack {missing[0]}=FILE"
+                f"{' and so on' if missing[1:] else ''}, or the granules that deliver what is missing"
             )
             raise DataError(msg)
 
