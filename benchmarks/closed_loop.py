@@ -124,7 +124,8 @@ def summary(runs: dict[str, Any]) -> dict[str, Any]:
             maps[name] = {key: statistics.fmean(run["maps"][name][key] for run in of_day) for key in ("rmse", "r2")}
             if name != DEFAULT and "default_minus_this_rmse" in first:
                 maps[name]["default_minus_this_rmse"] = [run["maps"][name]["default_minus_this_rmse"] for run in of_day]
-                maps[name]["default_minus_this_rmse_over_seeds"] = over_seeds(of_day, name)
+                if all("pixels_by_square" in run for run in of_day):  # runs kept from before there was such a thing
+                    maps[name]["default_minus_this_rmse_over_seeds"] = over_seeds(of_day, name)
         found[f"{variable}, {day}"] = {
             "seeds": len(of_day),
             "pixels": of_day[0]["pixels"],
