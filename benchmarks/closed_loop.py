@@ -124,8 +124,7 @@ def summary(runs: dict[str, Any]) -> dict[str, Any]:
             maps[name] = {key: statistics.fmean(run["maps"][name][key] for run in of_day) for key in ("rmse", "r2")}
             if name != DEFAULT and "default_minus_this_rmse" in first:
                 maps[name]["default_minus_this_rmse"] = [run["maps"][name]["default_minus_this_rmse"] for run in of_day]
-                if all("pixels_by_square" in run for run in of_day):  # runs kept from before there was such a thing
-                    maps[name]["default_minus_this_rmse_over_seeds"] = over_seeds(of_day, name)
+                maps[name]["default_minus_this_rmse_over_seeds"] = over_seeds(of_day, name)
         found[f"{variable}, {day}"] = {
             "seeds": len(of_day),
             "pixels": of_day[0]["pixels"],
@@ -143,10 +142,12 @@ def table(found: dict[str, Any]) -> str:
         for name, scores in sorted(part["maps"].items(), key=lambda item: item[1]["rmse"]):
             text = f"  {name:16s} RMSE {scores['rmse']:.5f}  R2 {scores['r2']:7.4f}"
             if "default_minus_this_rmse" in scores:
-                intervals = [
-                    f"{d:+.5f} ({low:+.5f} to {high:+.5f})" for d, low, high in scores["default_minus_this_rmse"]
-                ]
-                text += f"   {DEFAULT} minus this, seed by seed: " + ", ".join(intervals)
+                pooled = scores["default_minus_this_rmse_over_seeds"]
+                over, *each = (
+                    f"{d:+.5f} ({low:+.5f} to {high:+.5f})"
+                    for d, low, high in (pooled, *scores["default_minus_this_rmse"])
+                )
+                text += f"   {DEFAULT} minus this, all seeds: {over}; seed by seed: {', '.join(each)}"
             lines.append(text)
     return "\n".join(lines)
 
