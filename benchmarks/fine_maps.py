@@ -71,48 +71,39 @@ def scored(scene: Scene, maps: dict[str, np.ndarray], seed: int, progress: Calla
 
     Intervals are bootstraps over squares of 3 x 3 coarse cells.
     """
-    truth, groups = scene.truth.ravel(), _groups(scene)
+    labels = _groups(scene)
     coarse = interpolate(scene.coarse, scene.box, "nearest").to_numpy().ravel()
-    kept = np.isfinite(truth) & np.isfinite(coarse) & (groups >= 0)
-    for values in maps.values():
-        kept &= np.isfinite(values.ravel())
-    about = {"reference": "truth", "split": "fine truth", "groups": groups[kept], "seed": seed, "resamples": 1000}
+    kept = np.isfinite([scene.truth.ravel(), coarse, *(values.ravel() for values in maps.values())]).all(axis=0)
+    kept &= labels >= 0
+    truth, groups, units = scene.truth.ravel()[kept], labels[kept], np.unique(labels[kept], return_inverse=True)[1]
+    about = {"reference": "truth", "split": "fine truth", "groups": groups, "seed": seed, "resamples": 1000}
     found: dict[str, Any] = {}
     for name, values in maps.items():
         fine = values.ravel()[kept]
-        scores = {s.metric: s.value for s in score_table(truth[kept], fine, estimator=name, **about)}
-        gain = downscaling_gains(truth[kept], fine, coarse[kept], estimator=name, **about)[0]
+        scores = {s.metric: s.value for s in score_table(truth, fine, estimator=name, **about)}
+        gain = downscaling_gains(truth, fine, coarse[kept], estimator=name, **about)[0]
         found[name] = {
             "r2": scores["r2"],
             "rmse": scores["rmse"],
             "g_down": gain.value,
             "g_down_interval": [gain.ci_low, gain.ci_high],
             "border_jump_ratio": border_jump_ratio(values, scene.box, scene.coarse.odc.geobox),
+            "squared_error_by_square": np.bincount(units, (fine - truth) ** 2).tolist(),
         }
+        if DEFAULT in maps and name != DEFAULT:
+            found[name] |= _default_minus(maps[DEFAULT].ravel()[kept], fine, truth, groups, seed)
         progress(f"{name:16s} R2 {scores['r2']:7.4f}  RMSE {scores['rmse']:.5f}  G_DOWN {gain.value:6.3f}")
-    if DEFAULT in maps:
-        best = maps[DEFAULT].ravel()[kept]
-        for name in maps.keys() - {DEFAULT}:
-            differences = paired_differences(
-                truth[kept],
-                best,
-                maps[name].ravel()[kept],
-                groups=groups[kept],
-                seed=seed,
-                metrics=("r2", "rmse"),
-                resamples=1000,
-            )
-            found[name] |= {f"default_minus_this_{d.metric}": [d.difference, d.ci_low, d.ci_high] for d in differences}
-    units = np.unique(groups[kept], return_inverse=True)[1]
-    for name, values in maps.items():
-        squares = (values.ravel()[kept] - truth[kept]) ** 2
-        found[name]["squared_error_by_square"] = np.bincount(units, squares).tolist()
-    return {
-        "pixels_by_square": np.bincount(units).tolist(),
-        "pixels": int(kept.sum()),
-        "truth_pixels": int(np.isfinite(truth).sum()),
-        "maps": found,
-    }
+    counts = {"pixels": int(kept.sum()), "truth_pixels": int(np.isfinite(scene.truth).sum())}
+    return {**counts, "pixels_by_square": np.bincount(units).tolist(), "maps": found}
+
+
+def _default_minus(
+    best: np.ndarray, fine: np.ndarray, truth: np.ndarray, groups: np.ndarray, seed: int
+) -> dict[str, list[float | None]]:
+    differences = paired_differences(
+        truth, best, fine, groups=groups, seed=seed, metrics=("r2", "rmse"), resamples=1000
+    )  # fmt: skip
+    return {f"default_minus_this_{d.metric}": [d.difference, d.ci_low, d.ci_high] for d in differences}
 
 
 def over_seeds(runs: list[dict[str, Any]], name: str) -> list[float | None]:

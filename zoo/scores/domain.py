@@ -13,6 +13,9 @@ from zoo.scores.resampling import FEWEST_UNITS, RESAMPLES, draw, interval_of, un
 
 __all__ = ["DomainErrors", "domain_errors"]
 
+_OUTSIDE, _INSIDE = slice(0, 2), slice(2, 4)
+"""Columns of the sums: squared errors and rows."""
+
 
 @dataclass(frozen=True, slots=True)
 class DomainErrors:
@@ -69,9 +72,6 @@ def domain_errors(
     found = None if few else interval_of(sums, draw(len(sums), resamples, seed), _difference)
     low, high = found or (None, None)
     return DomainErrors(*counts, inside, out, out - inside, low, high)
-
-
-_OUTSIDE, _INSIDE = slice(0, 2), slice(2, 4)
 
 
 def _difference(sums: Array) -> Array:
